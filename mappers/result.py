@@ -1,0 +1,132 @@
+"""What every mapper answers: drafts of FHIR resources, what was found wrong, and where each value went.
+
+Shared by all wire formats. A mapper never asks the store: whether a draft becomes a new resource or a new version of a held
+one is settled later, inside the transaction, through the draft's identity keys.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+Json = dict[str, Any]
+Severity = Literal["fatal", "error", "warning", "information"]
+Fate = Literal["mapped", "kept", "structural", "empty"]
+
+
+class IdentityKey(NamedTuple):
+    """One name a resource is known by. `(kind, value)` is unique in the store: whoever claims it first is that resource.
+
+    kind: the resource type, followed by `:PLAC`, `:FILL` … where one type has several kinds of key ("Patient", "ServiceRequest:PLAC").
+    value: `system|value`, or several such parts joined by a tab when the key is composite.
+    """
+
+    kind: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Clock:
+    """When a version of a record was made, by the sender's own clocks; newer wins, `rank` (of the status) breaks ties only.
+
+    clinical: when the result or event was reported (OBR-22), "" when the record has no such time.
+    message: when the message was made (MSH-7).
+    Both are UTC, `YYYYMMDDHHMMSSffffff`, so that text order is time order. Local times without zone are taken in the site's zone.
+    """
+
+    clinical: str = ""
+    message: str = ""
+    rank: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in a v2 message as ERR-2 (ERL) says it: segment, its sequence among segments of that name, field, repetition, component, subcomponent."""
+
+    segment: str
+    sequence: int = 1
+    field: int | None = None
+    repetition: int | None = None
+    component: int | None = None
+    subcomponent: int | None = None
+
+    def __str__(self) -> str:
+        text = f"{self.segment}[{self.sequence}]"
+        if self.field is not None:
+            text += f"-{self.field}"
+            if self.repetition is not None and self.repetition > 1:
+                text += f"({self.repetition})"
+            if self.component is not None:
+                text += f".{self.component}"
+                if self.subcomponent is not None:
+                    text += f".{self.subcomponent}"
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something worth saying about the message. `code` is HL7 table 0357; `text` never quotes a field's value (it may be about a person)."""
+
+    severity: Severity
+    code: str
+    text: str
+    where: Location | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """Where one valued field went: `mapped` to an element (`target`, a FHIR path), `kept` in an extension or on the Provenance, or `structural` (delimiters, set ids)."""
+
+    where: Location
+    fate: Fate
+    target: str
+    why: str = ""
+
+
+@dataclass(slots=True)
+class Draft:
+    """One resource as mapped. References to other drafts of the same message are their `full_url` (urn:uuid, derived from the message, not random).
+
+    keys: identity keys, strongest first; a draft with none is always created.
+    merge: `replace` – the newer version stands alone; `enrich` – element by element, absent means unchanged (people, organisations, coverage).
+    deletes: elements the sender deleted with an explicit null (`""`).
+    """
+
+    resource: Json
+    full_url: str
+    keys: tuple[IdentityKey, ...] = ()
+    clock: Clock = Clock()
+    merge: Literal["replace", "enrich"] = "replace"
+    deletes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Who sent what: the parts of MSH that an acknowledgement and the inbox need, decoded."""
+
+    sender: str
+    control_id: str
+    message_type: str  # "REF^I12"
+    version: str
+    processing_id: str
+    sent_at: str  # MSH-7 as received
+    charset: str
+
+
+@dataclass(slots=True)
+class Mapped:
+    """A whole message, mapped."""
+
+    header: Header
+    drafts: list[Draft] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    ledger: list[LedgerEntry] = field(default_factory=list)
+
+
+class Refused(Exception):  # noqa: N818 - the domain's word
+    """The message can't be taken: it is kept, and answered AR (never to be accepted as it stands) or AE (content at fault), with located findings."""
+
+    def __init__(self, findings: list[Finding], ack_code: Literal["AR", "AE"] = "AE") -> None:
+        super().__init__("; ".join(f.text for f in findings))
+        self.findings = findings
+        self.ack_code = ack_code

@@ -1,0 +1,56 @@
+"""Every log line the gateway can write, in one catalogue: event → the fields it may carry. A privacy review reads this one file.
+
+Fields are ids, codes, counts and times. Names, identifiers of people, free text of messages and URLs with queries never appear.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Final
+
+import structlog
+
+EVENTS: Final[dict[str, tuple[str, ...]]] = {
+    "started": ("http", "mllp", "database"),
+    "stopped": (),
+    "recovered": ("messages",),
+    "message-received": ("inbox", "channel", "type", "bytes", "state", "code", "milliseconds"),
+    "message-repeated": ("inbox", "channel"),
+    "message-refused": ("inbox", "channel", "type", "code", "where"),
+    "message-failed": ("inbox", "channel", "type", "error"),
+    "message-too-large": ("inbox", "channel", "bytes", "limit"),
+    "frame-broken": ("peer", "bytes", "why", "inbox"),
+    "connection-opened": ("peer", "open"),
+    "connection-closed": ("peer", "messages", "why"),
+    "connection-refused": ("peer", "open", "why"),
+    "case-opened": ("case", "confirmed"),
+    "case-moved": ("case", "from_state", "to_state", "event"),
+    "case-evaluated": ("case", "open_items", "why"),
+    "request": ("method", "route", "status", "milliseconds"),
+    "request-failed": ("method", "route", "error"),
+    "worker-failed": ("task", "error"),
+}
+"""`peer` is an address and port; `route` is the path template (`/fhir/{type}/{id}`), never the path; `error` is an exception's class name."""
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+def event(name: str, level: str = "info", **fields: Any) -> None:
+    """Write one catalogued event. An unknown event or field raises: the catalogue is the review, so nothing may slip past it."""
+    allowed = EVENTS[name]
+    stray = set(fields) - set(allowed)
+    if stray:
+        raise ValueError(f"event {name} may not carry {sorted(stray)}")
+    getattr(_log, level)(name, **fields)
+
+
+def configure(level: str = "info") -> None:
+    """JSON lines on stderr, readable text when stderr is a terminal."""
+    renderer: Any = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True), renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )

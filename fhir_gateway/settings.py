@@ -1,0 +1,80 @@
+"""Every setting, in one table: environment `GATEWAY_*` or a `.env` file; `fhir-gateway settings` prints it and docs/settings.md is made from it."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """One field is one setting; its description is its documentation."""
+
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_", env_file=".env", extra="ignore")
+
+    database_url: str = Field(
+        "sqlite:///gateway.db", description="SQLAlchemy URL: sqlite:///file, or postgresql+psycopg://… for more than one machine"
+    )
+    auth: Literal["smart", "off"] = Field(
+        "smart", description="smart: SMART Backend Services. off: everyone is the clinic's administrator; only on a loopback address"
+    )
+    timezone: str = Field("UTC", description="The clinic's time zone (IANA name): what today, business days and month end mean")
+    source_timezone: str = Field("", description="Zone of senders that give local times without one; empty: such a time is kept as a date only")
+    clinic_name: str = Field("Second Opinion Clinic", description="Name of the clinic's Organization, owner of every case")
+    holidays: str = Field("", description="Days the clinic is closed, YYYY-MM-DD separated by commas")
+    review_days: int = Field(
+        5, ge=0, le=60, description="Business days before the appointment by which records must be in, where a checklist names none"
+    )
+
+    mllp_tls_cert: Path | None = Field(None, description="PEM certificate chain: turns MLLP into MLLPS")
+    mllp_tls_key: Path | None = Field(None, description="PEM private key of that certificate")
+    mllp_tls_ca: Path | None = Field(None, description="PEM of the authority whose client certificates are required")
+    mllp_connections: int = Field(200, ge=1, description="MLLP connections open at once; a further one is closed at once")
+    mllp_idle_seconds: float = Field(300, gt=0, description="A connection with nothing under way is closed after this time")
+    mllp_stall_seconds: float = Field(30, gt=0, description="A half-sent frame is given up after this time without a byte")
+
+    message_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Largest HL7 v2 message or HTTP body, in bytes")
+    bundle_entries: int = Field(1000, ge=1, description="Most entries in one FHIR transaction or batch")
+    page_size: int = Field(50, ge=1, description="Search results on a page when _count is not given")
+    page_size_max: int = Field(1000, ge=1, description="Largest _count honoured")
+    request_seconds: float = Field(60, gt=0, description="An HTTP request is given up after this time")
+    threads: int = Field(8, ge=1, le=64, description="Threads that run database work in one process")
+    strict_references: bool = Field(True, description="Refuse a local reference to a resource that does not exist")
+    update_as_create: bool = Field(True, description="PUT to an id that does not exist creates it")
+
+    worker_seconds: float = Field(5, gt=0, description="How often the worker looks for cases whose time has come and for things to send")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe event that is logged")
+
+    @field_validator("timezone", "source_timezone")
+    @classmethod
+    def _zone_exists(cls, value: str) -> str:
+        if value:
+            try:
+                ZoneInfo(value)
+            except (KeyError, ValueError, OSError):
+                raise ValueError(f"{value!r} is not a time zone name such as Europe/Berlin") from None
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The clinic's zone."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def source_zone(self) -> ZoneInfo | None:
+        """The zone assumed for zone-less local times, None when none may be assumed."""
+        return ZoneInfo(self.source_timezone) if self.source_timezone else None
+
+
+def is_loopback(host: str) -> bool:
+    """Does this listening address reach only this machine?"""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,66 @@
+"""The primitive types of FHIR R4: which JSON type each takes and which text it allows (R4 datatypes page, "Primitive Types")."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
+
+_YEAR = r"([0-9]([0-9]([0-9][1-9]|[1-9]0)|[1-9]00)|[1-9]000)"
+_DAY = r"(0[1-9]|1[0-2])-(0[1-9]|[1-2][0-9]|3[0-1])"
+_CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]+)?"
+_ZONE = r"(Z|[+-]((0[0-9]|1[0-3]):[0-5][0-9]|14:00))"
+
+TEXT: Final[dict[str, re.Pattern[str]]] = {
+    "id": re.compile(r"[A-Za-z0-9\-.]{1,64}"),
+    "code": re.compile(r"[^\s]+(\s[^\s]+)*"),
+    "uri": re.compile(r"\S+"),
+    "url": re.compile(r"\S+"),
+    "canonical": re.compile(r"\S+"),
+    "oid": re.compile(r"urn:oid:[0-2](\.(0|[1-9][0-9]*))+"),
+    "uuid": re.compile(r"urn:uuid:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"),
+    "date": re.compile(rf"{_YEAR}(-(0[1-9]|1[0-2])|-{_DAY})?"),
+    "dateTime": re.compile(rf"{_YEAR}(-(0[1-9]|1[0-2])|-{_DAY}(T{_CLOCK}{_ZONE})?)?"),
+    "instant": re.compile(rf"{_YEAR}-{_DAY}T{_CLOCK}{_ZONE}"),
+    "time": re.compile(_CLOCK),
+    "base64Binary": re.compile(r"[0-9A-Za-z+/=\s]*"),
+}
+_NOT_BLANK = re.compile(r".*\S", re.DOTALL)
+_WHOLE: Final = {"integer": (-(2**31), 2**31 - 1), "unsignedInt": (0, 2**31 - 1), "positiveInt": (1, 2**31 - 1)}
+
+
+def fault(kind: str, value: Any) -> tuple[str, str] | None:
+    """What is wrong with `value` as a primitive of that kind: (issue code, text), or None. `true` is not "true" and 1 is not "1"."""
+    if kind == "boolean":
+        return None if isinstance(value, bool) else ("structure", "must be true or false, not text or a number")
+    if kind == "decimal":
+        return None if isinstance(value, (int, Decimal, float)) and not isinstance(value, bool) else ("structure", "must be a JSON number")
+    if bounds := _WHOLE.get(kind):
+        if not isinstance(value, int) or isinstance(value, bool):
+            return "structure", "must be a whole JSON number"
+        return None if bounds[0] <= value <= bounds[1] else ("value", f"must lie between {bounds[0]} and {bounds[1]}")
+    if not isinstance(value, str):
+        return "structure", "must be JSON text"
+    if value == "":
+        return "value", "must not be empty text; leave the element out instead"
+    return _text_fault(kind, value)
+
+
+def _text_fault(kind: str, value: str) -> tuple[str, str] | None:
+    pattern = TEXT.get(kind)
+    if pattern is None:
+        return None if _NOT_BLANK.match(value) else ("value", "must not be blank")
+    if not pattern.fullmatch(value):
+        return "value", f"is not a valid {kind}"
+    if kind in ("date", "dateTime", "instant") and len(value) >= 10 and not _on_calendar(value[:10]):
+        return "value", f"is not a valid {kind}: there is no such day"
+    return None
+
+
+def _on_calendar(day: str) -> bool:
+    try:
+        date.fromisoformat(day)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,153 @@
+"""What fhir.resources knows of each R4 type, compiled once into plain tuples: element → how it must look.
+
+The model classes carry required elements, value[x] groups, code bindings (`enum_values`) and reference targets (`enum_reference_types`)
+as metadata; pydantic itself enforces only part of it and reports in its own words. The R4B classes serve for R4: for the types used here the
+element sets are equal (proved in tests/validation against the official R4 examples).
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from typing import Any
+
+from fhir.resources.R4B import get_fhir_model_class
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One element of a type. `kind`: a primitive's FHIR name ("code"), "resource" for contained content, or "" when `of` names a complex type."""
+
+    name: str
+    kind: str
+    of: str
+    many: bool
+    codes: frozenset[str] = frozenset()
+    targets: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A type: its elements by JSON name, the required ones, and the value[x] groups as (name, members, required)."""
+
+    name: str
+    elements: dict[str, Element]
+    required: tuple[str, ...]
+    choices: tuple[tuple[str, tuple[str, ...], bool], ...]
+
+
+_PRIMITIVES = {
+    "Id": "id", "Uri": "uri", "Url": "url", "Canonical": "canonical", "Oid": "oid", "UuidVersion": "uuid", "Code": "code",
+    "String": "string", "Markdown": "markdown", "EncodedBytes": "base64Binary", "Date": "date", "DateTime": "dateTime",
+    "Instant": "instant", "Time": "time", "Decimal": "decimal", "Integer": "integer", "PositiveInt": "positiveInt",
+    "UnsignedInt": "unsignedInt", "Xhtml": "xhtml",
+}  # fmt: skip
+_BUILTINS = {bool: "boolean", str: "string"}
+
+
+def known(resource_type: str) -> bool:
+    """Is there a model for this resource type? A backbone name ("ServiceRequestFoo") or a datatype is not one."""
+    return shape_of_resource(resource_type) is not None
+
+
+@lru_cache(maxsize=256)
+def shape_of_resource(resource_type: str) -> Shape | None:
+    """The shape of a resource type by name, None when there is no such R4 resource."""
+    if not resource_type.isidentifier():
+        return None
+    try:
+        model = get_fhir_model_class(resource_type)
+    except (LookupError, ImportError, ValueError):
+        return None
+    if not any(base.__name__ == "Resource" for base in model.__mro__):
+        return None
+    return shape(f"{model.__module__}.{model.__name__}")
+
+
+@lru_cache(maxsize=1024)
+def shape(path: str) -> Shape:
+    """Compile the model class at a dotted path."""
+    module, _, name = path.rpartition(".")
+    model = getattr(import_module(module), name)
+    elements: dict[str, Element] = {}
+    required: list[str] = []
+    choices: dict[str, tuple[list[str], bool]] = {}
+    for field in model.model_fields.values():
+        alias = field.alias or ""
+        if alias in ("resource_type", "fhir_comments"):
+            continue
+        element = _element(model.__name__, alias, field)
+        if element is None:
+            continue
+        elements[alias] = element
+        extra: dict[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        if group := extra.get("one_of_many"):
+            members, needed = choices.setdefault(group, ([], bool(extra.get("one_of_many_required"))))
+            members.append(alias)
+            choices[group] = (members, needed or bool(extra.get("one_of_many_required")))
+        elif extra.get("element_required") or field.is_required():
+            required.append(alias)
+    return Shape(
+        model.__name__,
+        elements,
+        tuple(required),
+        tuple((group, tuple(members), needed) for group, (members, needed) in choices.items()),
+    )
+
+
+def _element(owner: str, alias: str, field: Any) -> Element | None:
+    annotation, many = _unwrap(field.annotation)
+    extra: dict[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    codes = _codes(owner, alias, extra)
+    targets = frozenset(extra.get("enum_reference_types", ()))
+    if typing.get_origin(annotation) is typing.Annotated:
+        marker = typing.get_args(annotation)[1]
+        return Element(alias, _PRIMITIVES[type(marker).__name__], "", many, codes, targets)
+    if annotation in _BUILTINS:
+        return Element(alias, _BUILTINS[annotation], "", many, codes, targets)
+    name = annotation.__name__
+    if name == "FHIRPrimitiveExtensionType":
+        return None  # `_status`: checked beside the element it belongs to
+    if name == "ResourceType":
+        return Element(alias, "resource", "", many)
+    return Element(alias, "", annotation._model_klass, many, codes, targets)
+
+
+# Required bindings whose list fhir.resources cuts short (it ends in "+"). Source: R4 value sets of the elements named.
+_FULL_LISTS = {
+    ("Task", "status"): "draft requested received accepted rejected ready cancelled in-progress on-hold failed completed entered-in-error",
+    ("QuestionnaireItem", "type"): "group display boolean decimal integer date dateTime time string text url choice open-choice attachment reference quantity",
+    ("DiagnosticReport", "status"): "registered partial preliminary final amended corrected appended cancelled entered-in-error unknown",
+    ("Observation", "status"): "registered preliminary final amended corrected cancelled entered-in-error unknown",
+    ("DetectedIssue", "status"): "registered preliminary final amended corrected cancelled entered-in-error unknown",
+    ("RiskAssessment", "status"): "registered preliminary final amended corrected cancelled entered-in-error unknown",
+    ("Encounter", "status"): "planned arrived triaged in-progress onleave finished cancelled entered-in-error unknown",
+    ("EncounterStatusHistory", "status"): "planned arrived triaged in-progress onleave finished cancelled entered-in-error unknown",
+    ("SupplyRequest", "status"): "draft active suspended cancelled completed entered-in-error unknown",
+    ("DeviceUseStatement", "status"): "active completed entered-in-error intended stopped on-hold",
+    ("DeviceUdiCarrier", "entryType"): "barcode rfid manual card self-reported unknown",
+}  # fmt: skip
+
+
+def _codes(owner: str, alias: str, extra: dict[str, Any]) -> frozenset[str]:
+    listed = extra.get("enum_values", ())
+    if "+" in listed:
+        return frozenset(_FULL_LISTS.get((owner, alias), "").split())
+    return frozenset(listed)
+
+
+def _unwrap(annotation: Any) -> tuple[Any, bool]:
+    """`Optional[List[X]]` → (X, True)."""
+    annotation = _without_none(annotation)
+    if typing.get_origin(annotation) is list:
+        return _without_none(typing.get_args(annotation)[0]), True
+    return annotation, False
+
+
+def _without_none(annotation: Any) -> Any:
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return next(arm for arm in typing.get_args(annotation) if arm is not type(None))
+    return annotation

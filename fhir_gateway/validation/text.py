@@ -1,0 +1,95 @@
+"""JSON text to values and back without bending anything: decimals keep their digits, duplicate keys are refused.
+
+The standard library's reader is used because it can see duplicate keys (a later one silently winning is how two systems come to read
+the same resource differently); msgspec writes because it knows Decimal.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any, Final, NoReturn
+
+import msgspec
+
+from fhir_gateway.validation.issue import InvalidResourceError, Issue
+
+MAX_DEPTH: Final = 64
+"""Levels of nesting accepted. R4 examples stay below 20; the reader itself would give up near 1,000."""
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+class _Fault(ValueError):
+    """Raised inside the JSON reader's hooks, where only an exception can leave."""
+
+
+def decode(raw: bytes) -> dict[str, Any]:
+    """Bytes of one JSON object → dict (fractions as Decimal). Raises InvalidResourceError for anything else; a UTF-8 BOM is tolerated."""
+    if raw.startswith(b"\xef\xbb\xbf"):
+        raw = raw[3:]
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as fault:
+        raise _refused(f"The body is not UTF-8 text (byte {fault.start})") from None
+    if _too_deep(raw):
+        raise _refused(f"The JSON is nested more than {MAX_DEPTH} levels deep")
+    try:
+        value = _decoder.decode(text.strip())
+    except _Fault as fault:
+        raise _refused(str(fault)) from None
+    except json.JSONDecodeError as fault:
+        raise _refused(f"Not JSON: {fault.msg} at line {fault.lineno}, column {fault.colno}") from None
+    if not isinstance(value, dict):
+        raise _refused("The body must be one JSON object")
+    return value
+
+
+def encode(resource: Any) -> bytes:
+    """The canonical text: UTF-8, no spaces, keys in the order given, decimals with the digits they came with."""
+    return _encoder.encode(resource)
+
+
+def _too_deep(raw: bytes) -> bool:
+    """Counts brackets outside strings, only when the body has enough of them to be in doubt."""
+    if raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH:
+        return False
+    depth = 0
+    inside = escaped = False
+    for byte in raw:
+        if inside:
+            if escaped:
+                escaped = False
+            elif byte == 0x5C:
+                escaped = True
+            elif byte == 0x22:
+                inside = False
+        elif byte == 0x22:
+            inside = True
+        elif byte in (0x7B, 0x5B):
+            depth += 1
+            if depth > MAX_DEPTH:
+                return True
+        elif byte in (0x7D, 0x5D):
+            depth -= 1
+    return False
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise _Fault(f"The key '{twice}' stands twice in one object")
+    return made
+
+
+def _constant(name: str) -> NoReturn:
+    raise _Fault(f"{name} is not a JSON number")
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_float=Decimal, parse_constant=_constant, strict=True)
+
+
+def _refused(text: str) -> InvalidResourceError:
+    return InvalidResourceError([Issue("fatal", "structure", text)])

@@ -30,9 +30,10 @@ conformance: $(VENV)/.dev  ## Public messages nobody here wrote: GATEWAY_CORPUS=
 docs: $(VENV)/.dev  ## Rebuild the generated tables in docs/ (settings, errors, events, message types)
 	$(BIN)/python -m tests.docs.generate
 
+LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header
 lock: $(VENV)/.dev  ## Rebuild the two hash-locked dependency files
-	$(BIN)/python -m piptools compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-annotate --no-header --strip-extras -o requirements.lock pyproject.toml
-	$(BIN)/python -m piptools compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-annotate --no-header --strip-extras --allow-unsafe --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	$(BIN)/uv $(LOCK) pyproject.toml -o requirements.lock
+	$(BIN)/uv $(LOCK) --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:  ## Remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist site

@@ -1,6 +1,7 @@
 """One tree of errors; each knows how every entrance says it.
 
     GatewayError
+    ├── SignInError              401  nobody has shown who they are
     ├── NotFoundError            404  no such resource, or none that this principal may know of
     │   └── GoneError            410  it was deleted
     ├── UnreadableError          400  the bytes are not what they claim to be
@@ -37,6 +38,10 @@ class GatewayError(Exception):
         super().__init__(text)
         self.text = text
         self.issues: tuple[Issue, ...] = tuple(issues) or (Issue("error", self.issue, text, expression),)
+
+
+class SignInError(GatewayError):
+    http, issue = 401, "login"
 
 
 class NotFoundError(GatewayError):

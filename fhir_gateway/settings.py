@@ -19,6 +19,9 @@ class Settings(BaseSettings):
     database_url: str = Field(
         "sqlite:///gateway.db", description="SQLAlchemy URL: sqlite:///file, or postgresql+psycopg://… for more than one machine"
     )
+    host: str = Field("127.0.0.1", description="Address to listen on (HTTP and MLLP)")
+    http_port: int = Field(8080, ge=1, le=65535, description="HTTP port")
+    mllp_port: int = Field(2575, ge=1, le=65535, description="MLLP port")
     auth: Literal["smart", "off"] = Field(
         "smart", description="smart: SMART Backend Services. off: everyone is the clinic's administrator; only on a loopback address"
     )

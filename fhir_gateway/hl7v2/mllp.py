@@ -62,9 +62,9 @@ class MllpListener:
         """Accepting connections now."""
         return self._server is not None and self._server.is_serving()
 
-    async def start(self, host: str, port: int) -> None:
-        """Bind and listen. Raises OSError when the address is taken."""
-        self._server = await asyncio.start_server(self._accept, host, port, ssl=self._tls, limit=CHUNK)
+    async def start(self, host: str, port: int, *, shared: bool = False) -> None:
+        """Bind and listen; `shared` lets the worker processes of one gateway listen together. Raises OSError when the address is taken."""
+        self._server = await asyncio.start_server(self._accept, host, port, ssl=self._tls, limit=CHUNK, reuse_port=shared or None)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self, grace: float = 10.0) -> None:

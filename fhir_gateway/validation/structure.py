@@ -62,7 +62,7 @@ def _object(value: Json, form: Shape, path: str, issues: list[Issue], *, is_reso
         if key not in value and f"_{key}" not in value:
             issues.append(Issue("error", "required", f"{form.name}.{key} is required", f"{path}.{key}"))
     for group, members, needed in form.choices:
-        present = [m for m in members if m in value or f"_{m}" in value]
+        present = list(dict.fromkeys(key.lstrip("_") for key in value if key.lstrip("_") in members))
         if len(present) > 1:
             issues.append(Issue("error", "structure", f"only one of {', '.join(present)} may stand", f"{path}.{present[1]}"))
         elif needed and not present:

@@ -1,0 +1,74 @@
+"""The one place where objects are wired: settings → store, pipeline, listeners, web application."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from fhir_gateway import health, middleware
+from fhir_gateway.errors import GatewayError
+from fhir_gateway.events import configure, event
+from fhir_gateway.hl7v2 import http as hl7v2_http
+from fhir_gateway.hl7v2.mllp import Limits, MllpListener, server_tls
+from fhir_gateway.outbound.worker import Worker
+from fhir_gateway.pipeline import Gateway
+from fhir_gateway.rest import routes
+from fhir_gateway.settings import Settings
+
+
+def build(settings: Settings, *, host: str = "127.0.0.1", mllp_port: int | None = None) -> FastAPI:
+    """The whole service as one ASGI application; MLLP listens while it runs when a port is given (0: any free one)."""
+    executor = ThreadPoolExecutor(settings.threads, thread_name_prefix="gateway")
+    gateway = Gateway(settings, executor)
+    worker = Worker(gateway, settings.worker_seconds)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(executor, gateway.start)
+        if mllp_port is not None:
+            app.state.listener = _listener(gateway, executor, settings)
+            await app.state.listener.start(host, mllp_port, shared=settings.workers > 1)
+        worker.start()
+        app.state.ready = True
+        event("started", http=host, mllp=app.state.listener.port if app.state.listener else None, database=gateway.store.dialect)
+        try:
+            yield
+        finally:
+            app.state.ready = False
+            if app.state.listener is not None:
+                await app.state.listener.stop()
+            await loop.run_in_executor(executor, worker.stop)
+            await loop.run_in_executor(executor, gateway.stop)
+            executor.shutdown(wait=True)
+            event("stopped")
+
+    app = FastAPI(title="Second Opinion Gateway", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app.state.gateway, app.state.worker, app.state.listener, app.state.ready = gateway, worker, None, False
+    app.add_middleware(middleware.RequestFrame, seconds=settings.request_seconds)
+    app.add_exception_handler(GatewayError, middleware.on_error)
+    app.add_exception_handler(404, middleware.on_unknown_path)
+    app.add_exception_handler(405, middleware.on_unknown_method)
+    app.include_router(health.router)
+    app.include_router(hl7v2_http.router)
+    app.include_router(routes.router)
+    return app
+
+
+def from_environment() -> FastAPI:
+    """The application as `serve` runs it, in this or a worker process: every setting from the environment."""
+    settings = Settings()
+    configure(settings.log_level)
+    return build(settings, host=settings.host, mllp_port=settings.mllp_port)
+
+
+def _listener(gateway: Gateway, executor: ThreadPoolExecutor, settings: Settings) -> MllpListener:
+    limits = Limits(settings.message_bytes, settings.mllp_connections, settings.mllp_idle_seconds, settings.mllp_stall_seconds)
+    tls = None
+    if settings.mllp_tls_cert and settings.mllp_tls_key:
+        tls = server_tls(settings.mllp_tls_cert, settings.mllp_tls_key, settings.mllp_tls_ca)
+    return MllpListener(gateway, executor, limits, tls)

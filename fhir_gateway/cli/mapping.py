@@ -1,0 +1,77 @@
+"""`fhir-gateway map`: HL7 v2 → FHIR without a database. One Bundle per message on stdout; refusals as OperationOutcome on stderr."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from fhir_gateway.cli.terminal import err, stop, write
+from fhir_gateway.errors import operation_outcome
+from fhir_gateway.pipeline.outcomes import issues_of
+from fhir_gateway.settings import Settings
+from fhir_gateway.validation import encode
+from mappers import v2
+from mappers.result import Mapped, Refused
+from profiles import conceptmaps
+
+
+def map_files(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files of HL7 v2 messages or FHS/BHS batches; - is stdin")],
+    ndjson: Annotated[
+        bool, typer.Option("--ndjson", help="One line per message, in input order; a refused one's line is its OperationOutcome")
+    ] = False,
+    report: Annotated[bool, typer.Option("--report", help="Say for every valued field where it went, on stderr")] = False,
+    source: Annotated[str | None, typer.Option("--source", help="Treat the messages as this sender's (default: what MSH-3 and MSH-4 say)")] = None,
+) -> None:
+    """Map HL7 v2 messages to FHIR R4 Bundles. Exit 0 all mapped, 1 some refused, 2 usage."""
+    tables, site = conceptmaps.load(), v2.Site(timezone=Settings().source_zone, sender=source)
+    results: list[dict[str, Any]] = []
+    refused = 0
+    for name in files:
+        for raw in _messages(name):
+            made, good = _one(raw, tables, site, report)
+            refused += not good
+            if ndjson:
+                write(encode(made))
+            elif good:
+                results.append(made)
+            if not good:
+                err.print(encode(made).decode(), markup=False)
+    if not ndjson and results:
+        write(encode(results[0] if len(results) == 1 else results))
+    if refused:
+        raise typer.Exit(1)
+
+
+def _messages(name: str) -> list[bytes]:
+    try:
+        raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as fault:
+        stop(f"{name}: {fault.strerror or fault}", 2)
+    return v2.split(raw) or [raw]
+
+
+def _one(raw: bytes, tables: conceptmaps.Tables, site: v2.Site, report: bool) -> tuple[dict[str, Any], bool]:
+    try:
+        mapped = v2.map_message(v2.read(raw), tables, site)
+    except Refused as refusal:
+        return operation_outcome(issues_of(refusal.findings)), False
+    if report:
+        _print_report(mapped)
+    return v2.bundle(mapped), True
+
+
+def _print_report(mapped: Mapped) -> None:
+    table = Table(title=f"{mapped.header.message_type} {mapped.header.control_id}", title_justify="left")
+    for column in ("field", "name", "fate", "where"):
+        table.add_column(column, overflow="fold")
+    colours = {"mapped": "green", "kept": "yellow"}
+    for row in v2.report(mapped):
+        table.add_row(row.field, row.name, f"[{colours.get(row.fate, 'white')}]{row.fate}[/]", row.target)
+    err.print(table)
+    for finding in mapped.findings:
+        err.print(f"{finding.severity}: {finding.where or ''} {finding.text} ({finding.code})", markup=False)

@@ -1,0 +1,30 @@
+"""Saying things on a terminal: results on stdout, everything else on stderr; faults in a sentence, never a stack trace."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def write(text: str | bytes) -> None:
+    """A result, exactly as it is, on stdout."""
+    sys.stdout.buffer.write(text.encode() if isinstance(text, str) else text)
+    sys.stdout.buffer.write(b"\n")
+    sys.stdout.buffer.flush()
+
+
+def stop(sentence: str, code: int = 1) -> NoReturn:
+    """End the command with a sentence."""
+    err.print(sentence, style="red", markup=False)
+    raise typer.Exit(code)
+
+
+def note(sentence: Any) -> None:
+    """Progress or explanation, on stderr."""
+    err.print(sentence)

@@ -1,0 +1,21 @@
+"""What is counted and timed, in one catalogue, in Prometheus' text format. Labels are codes, never ids."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+REGISTRY: Final = CollectorRegistry()
+
+MESSAGES: Final = Counter("gateway_messages", "Messages taken in", ["channel", "type", "answer"], registry=REGISTRY)
+INTAKE: Final = Histogram("gateway_intake_seconds", "Bytes to acknowledgement", ["channel"], registry=REGISTRY)
+REQUESTS: Final = Histogram("gateway_request_seconds", "HTTP requests", ["method", "route", "status"], registry=REGISTRY)
+EVALUATIONS: Final = Counter("gateway_case_evaluations", "Case evaluations", ["why"], registry=REGISTRY)
+BROKEN: Final = Counter("gateway_broken_frames", "Bytes that made no whole message", ["channel"], registry=REGISTRY)
+
+
+def text() -> bytes:
+    """The current figures."""
+    return generate_latest(REGISTRY)

@@ -1,0 +1,82 @@
+"""Held version against incoming draft: which content stands? Pure; the same two versions give the same answer in either order.
+
+Rules (PRODUCT.md, ARCHITECTURE.md): versions compare by (OBR-22, MSH-7), status rank breaks ties only; a preliminary never replaces a
+final unless it reports a later time; people, organisations and coverage are enriched element by element, absent meaning unchanged.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from mappers.result import Clock, Draft, Json
+
+FINAL_RANK: Final = 50
+"""Status rank from which a result counts as final (Clock.rank, set by the mapper's status tables)."""
+_OWN: Final = ("id", "meta")
+
+
+def reconcile(held: Json | None, held_clock: Clock, draft: Draft) -> Json | None:
+    """The content the store should hold now, or None when what it holds already stands."""
+    if held is None:
+        return draft.resource
+    newer = is_newer(draft.clock, held_clock)
+    if draft.merge == "enrich":
+        merged = _enrich(held, draft, newer)
+        return None if merged == held else merged
+    if not newer or _content(held) == _content(draft.resource):
+        return None
+    return draft.resource
+
+
+def is_newer(incoming: Clock, held: Clock) -> bool:
+    """Does the incoming version replace the held one? Equal clocks: the later arrival stands (a resend with the same times is the same content)."""
+    demoted = incoming.rank < FINAL_RANK <= held.rank
+    if incoming.clinical and held.clinical and incoming.clinical != held.clinical:
+        return incoming.clinical > held.clinical
+    if demoted:
+        return False
+    if incoming.message != held.message:
+        return incoming.message > held.message
+    return incoming.rank >= held.rank
+
+
+def _content(resource: Json) -> Json:
+    return {key: value for key, value in resource.items() if key not in _OWN}
+
+
+def _enrich(held: Json, draft: Draft, newer: bool) -> Json:
+    merged = dict(held)
+    for key, value in draft.resource.items():
+        if key in _OWN:
+            continue
+        if key not in merged:
+            merged[key] = value
+        elif key == "identifier":
+            merged[key] = _union(merged[key], value, newer)
+        elif key == "extension":
+            merged[key] = _union(merged[key], value, newer)
+        elif newer:
+            merged[key] = value
+    if newer:
+        for key in draft.deletes:
+            merged.pop(key, None)
+    return merged
+
+
+def _union(held: list[Any], incoming: list[Any], newer: bool) -> list[Any]:
+    """Both lists by what names an item (system and value of an identifier; url and field of a kept-value extension); the newer item stands."""
+    by_name = {_name(item): item for item in held}
+    for item in incoming:
+        name = _name(item)
+        if newer or name not in by_name:
+            by_name[name] = item
+    return list(by_name.values())
+
+
+def _name(item: Json) -> tuple[str, ...]:
+    if "url" not in item:
+        return (str(item.get("system", "")), str(item.get("value", "")))
+    inner = item.get("extension")
+    if isinstance(inner, list):
+        return (str(item["url"]), *(str(sub.get("valueString", "")) for sub in inner if isinstance(sub, dict) and sub.get("url") == "field"))
+    return (str(item["url"]),)

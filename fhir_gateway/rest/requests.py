@@ -1,0 +1,96 @@
+"""What a FHIR request asks for, read from its headers and query: preferences, conditions, the base address."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time
+from email.utils import parsedate_to_datetime
+from typing import Final, Literal
+from urllib.parse import parse_qsl
+from zoneinfo import ZoneInfo
+
+from starlette.requests import Request
+
+from fhir_gateway.errors import GatewayError, PreconditionError, UnreadableError
+
+_ETAG = re.compile(r'^(?:W/)?"?(\d{1,18})"?$')
+RESULT_PARAMETERS: Final = ("_format", "_pretty")
+"""Parameters about the answer's looks, not about what is searched."""
+
+
+def base_of(request: Request) -> str:
+    """The FHIR base as this client wrote it, without a trailing slash: links are built from the request (a proxy's host included)."""
+    return f"{str(request.base_url).rstrip('/')}/fhir"
+
+
+def expected_version(request: Request) -> int | None:
+    """If-Match as a version number. Raises PreconditionError when it is something this server never gave out."""
+    given = request.headers.get("if-match")
+    if given is None:
+        return None
+    match = _ETAG.match(given.strip())
+    if not match:
+        raise PreconditionError(f'If-Match {given[:40]!r} is not a version of this server; it looks like W/"3"')
+    return int(match.group(1))
+
+
+def not_modified(request: Request, version: int, last_updated: datetime) -> bool:
+    """Does the client hold this version already (If-None-Match, If-Modified-Since)?"""
+    given = request.headers.get("if-none-match")
+    if given is not None:
+        return any(part.strip() == "*" or _same_version(part, version) for part in given.split(","))
+    since = request.headers.get("if-modified-since")
+    if since is not None:
+        try:
+            return last_updated.replace(microsecond=0) <= parsedate_to_datetime(since)
+        except (TypeError, ValueError):
+            return False
+    return False
+
+
+def _same_version(tag: str, version: int) -> bool:
+    match = _ETAG.match(tag.strip())
+    return bool(match) and int(match.group(1)) == version
+
+
+def wanted_return(request: Request) -> Literal["minimal", "representation", "OperationOutcome"]:
+    """Prefer: return=…; the whole resource when nothing is said."""
+    prefer = request.headers.get("prefer", "")
+    for part in re.split(r"[;,]", prefer):
+        name, _, value = part.strip().partition("=")
+        if name.strip().lower() == "return":
+            for choice in ("minimal", "representation", "OperationOutcome"):
+                if value.strip().strip('"').lower() == choice.lower():
+                    return choice  # type: ignore[return-value]
+    return "representation"
+
+
+def lenient(request: Request) -> bool:
+    """Prefer: handling=lenient, unknown search parameters are then ignored and named; strict is the default."""
+    return "handling=lenient" in request.headers.get("prefer", "").replace(" ", "").lower()
+
+
+def search_pairs(request: Request, body: bytes = b"") -> list[tuple[str, str]]:
+    """Search parameters in the order given, from the address and from a POSTed form, without those about the answer's looks."""
+    pairs = list(request.query_params.multi_items())
+    if body:
+        try:
+            pairs += parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=1000)
+        except (UnicodeDecodeError, ValueError):
+            raise UnreadableError("The form of _search can't be read") from None
+    return [(name, value) for name, value in pairs if name not in RESULT_PARAMETERS]
+
+
+def moment(text: str, zone: ZoneInfo, name: str) -> datetime:
+    """A date or dateTime of a parameter → an aware moment; a bare date means the end of that day in the clinic's zone. Raises GatewayError (400)."""
+    try:
+        if len(text) == 10:
+            return datetime.combine(date.fromisoformat(text), time.max, zone).astimezone(UTC)
+        value = datetime.fromisoformat(text.replace(" ", "+"))
+    except ValueError:
+        raise _bad(name) from None
+    return (value if value.tzinfo else value.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def _bad(name: str) -> GatewayError:
+    return UnreadableError(f"{name} must be a date (2026-03-01) or a date and time with zone (2026-03-01T09:00:00Z)", name)

@@ -1,0 +1,20 @@
+"""The store: resources, search, identity keys, inbox, cases, outbox, on SQLite and PostgreSQL.
+
+    store = Store("sqlite:///gateway.db")
+    store.upgrade()
+    with store.transaction(principal, now) as tx:
+        stored = tx.resources.create(resource)
+
+No SQL is written above this package, and no FHIR rule lives inside it.
+"""
+
+from __future__ import annotations
+
+from fhir_gateway.store.audit import Act
+from fhir_gateway.store.database import Store
+from fhir_gateway.store.inbox import InboxEntry, InboxLine, content_hash
+from fhir_gateway.store.keys import Holder
+from fhir_gateway.store.stored import Stored
+from fhir_gateway.store.transaction import Transaction
+
+__all__ = ["Act", "Holder", "InboxEntry", "InboxLine", "Store", "Stored", "Transaction", "content_hash"]

@@ -1,0 +1,65 @@
+"""Who sees which rows: the one place that says so.
+
+The clinic, its administrators and the gateway itself see everything. A referrer sees what its organisation created or contributed to.
+A payer sees nothing yet: the coverage rules will open exactly what a payer may see, and until then the answer is no.
+
+A clause is an SQL condition with one bound value, `organisation`; `values(principal)` binds it. An invisible row is as if absent.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from sqlalchemy import ColumnElement, FromClause, bindparam, exists, false, or_, true
+
+from fhir_gateway.security.principal import Principal
+from fhir_gateway.store import tables
+
+Scope = Literal["everything", "own", "nothing"]
+SCOPES: Final[tuple[Scope, ...]] = ("everything", "own", "nothing")
+_ORGANISATION: Final = "organisation"
+
+
+def scope(principal: Principal) -> Scope:
+    """How far the principal sees. A referrer without an organisation sees nothing: "" is the clinic's own name as owner."""
+    if principal.sees_everything:
+        return "everything"
+    if principal.role == "referrer" and principal.organisation:
+        return "own"
+    return "nothing"
+
+
+def values(principal: Principal) -> dict[str, Any]:
+    """What a clause built here has to be executed with."""
+    return {_ORGANISATION: principal.organisation} if scope(principal) == "own" else {}
+
+
+def resources(reach: Scope, rows: FromClause = tables.resource) -> ColumnElement[bool]:
+    """Which rows of `resource` (or an alias of it) are seen."""
+    if reach == "everything":
+        return true()
+    if reach == "nothing":
+        return false()
+    contributed = exists().where(
+        tables.contributor.c.resource == rows.c.pk, tables.contributor.c.organisation == bindparam(_ORGANISATION)
+    )
+    return or_(rows.c.owner == bindparam(_ORGANISATION), contributed)
+
+
+def owned(reach: Scope, rows: FromClause) -> ColumnElement[bool]:
+    """Which rows of a table with an owner and no contributors (the inbox) are seen."""
+    if reach == "everything":
+        return true()
+    if reach == "nothing":
+        return false()
+    return rows.c.owner == bindparam(_ORGANISATION)
+
+
+def cases(reach: Scope) -> ColumnElement[bool]:
+    """Which cases are seen: those whose referral is."""
+    if reach == "everything":
+        return true()
+    if reach == "nothing":
+        return false()
+    referral = tables.resource.alias("referral")
+    return exists().where(referral.c.pk == tables.case.c.resource, resources(reach, referral))

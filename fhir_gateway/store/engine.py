@@ -1,0 +1,95 @@
+"""The database engine, set up for each of the two databases served.
+
+SQLite: WAL, synchronous=FULL (a commit is on disk), foreign keys, BEGIN IMMEDIATE for writers, one fair queue of writers per process.
+PostgreSQL: READ COMMITTED for writers, who lock what they change; REPEATABLE READ, READ ONLY for snapshots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+
+from fhir_gateway.store.errors import ConflictError, DatabaseUrlError
+from fhir_gateway.store.fairlock import FairLock, lock_for
+
+WAIT_SECONDS: Final = 30.0
+"""How long a writer waits for others before it gives up."""
+_POSTGRES_OPTIONS: Final = f"-c timezone=UTC -c lock_timeout={int(WAIT_SECONDS * 1000)}"
+
+
+class Database:
+    """An engine and the way to begin on it. `dialect`: "sqlite" or "postgresql"."""
+
+    def __init__(self, url: str, pool_size: int = 20) -> None:
+        address = make_url(url)
+        self.dialect = address.get_backend_name()
+        self._writers: FairLock | None = None
+        if self.dialect == "sqlite":
+            self.engine = _sqlite(address, pool_size)
+            self._writers = lock_for(str(address.database))
+        elif self.dialect == "postgresql":
+            self.engine = _postgresql(address, pool_size)
+        else:
+            raise DatabaseUrlError(f"{self.dialect} is not served: use sqlite:///file or postgresql+psycopg://…")
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A connection in a write transaction: commits on normal exit, rolls back on an exception. Raises ConflictError when its turn does not come."""
+        if self._writers is not None and not self._writers.acquire(WAIT_SECONDS):
+            raise ConflictError("other writers held the database for too long")
+        try:
+            with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+                yield connection
+        finally:
+            if self._writers is not None:
+                self._writers.release()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection that sees one unchanging state of the database."""
+        with self.engine.connect() as connection:
+            if self.dialect == "postgresql":
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            with connection.begin():
+                yield connection
+
+    def dispose(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def _sqlite(address: URL, pool_size: int) -> Engine:
+    if address.database in (None, "", ":memory:"):
+        raise DatabaseUrlError("an in-memory database cannot keep what it acknowledged: use sqlite:///file")
+    engine = create_engine(
+        address, pool_size=pool_size, max_overflow=pool_size, connect_args={"check_same_thread": False, "timeout": WAIT_SECONDS}
+    )
+
+    def configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver begins nothing on its own
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA temp_store=MEMORY")
+        cursor.close()
+
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+
+    event.listen(engine, "connect", configure)
+    event.listen(engine, "begin", begin)
+    return engine
+
+
+def _postgresql(address: URL, pool_size: int) -> Engine:
+    if address.drivername == "postgresql":
+        address = address.set(drivername="postgresql+psycopg")
+    return create_engine(
+        address, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, isolation_level="READ COMMITTED",
+        connect_args={} if "options" in address.query else {"options": _POSTGRES_OPTIONS},
+    )

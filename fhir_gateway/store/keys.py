@@ -1,0 +1,72 @@
+"""Identity keys: one row per name a resource is known by, unique by a database constraint.
+
+Two transactions that claim the same key at once end with one resource: the second waits for the first, finds the key taken, and `Store.run` starts it over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from sqlalchemy import bindparam, delete, select, tuple_
+
+from fhir_gateway.store import tables
+from fhir_gateway.store.errors import KeyTakenError
+from fhir_gateway.store.text import fit
+from fhir_gateway.store.work import Work
+from mappers.result import IdentityKey
+
+_K: Final = tables.identity_key
+_FIND: Final = select(_K.c.kind, _K.c.value, _K.c.type, _K.c.id).where(tuple_(_K.c.kind, _K.c.value).in_(bindparam("names", expanding=True)))
+_OF: Final = select(_K.c.kind, _K.c.value).where(_K.c.type == bindparam("type"), _K.c.id == bindparam("id"))
+_RELEASE: Final = delete(_K).where(_K.c.type == bindparam("type"), _K.c.id == bindparam("id"))
+
+
+class Holder(NamedTuple):
+    """A key and the resource it names."""
+
+    key: IdentityKey
+    type: str
+    id: str
+
+
+class Keys:
+    """Identity is the gateway's own knowledge: keys are settled across all senders, whoever asks."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def find(self, keys: Sequence[IdentityKey]) -> list[Holder]:
+        """Who holds these keys, in the order asked; keys nobody holds are left out."""
+        names = {(fit(key.kind), fit(key.value)): key for key in keys}
+        if not names:
+            return []
+        held = {(row.kind, row.value): row for row in self._work.execute(_FIND, {"names": list(names)})}
+        return [Holder(key, held[name].type, held[name].id) for name, key in names.items() if name in held]
+
+    def claim(self, keys: Sequence[IdentityKey], type: str, id: str, strict: bool = True) -> list[Holder]:
+        """Make the resource the holder of these keys; keys it holds already are left as they are.
+
+        A key held by another resource: KeyTakenError when strict, otherwise it stays with its holder. Returns the keys others hold.
+        """
+        self._work.now  # noqa: B018 - a snapshot claims nothing
+        names = {(fit(key.kind), fit(key.value)): key for key in keys}
+        if not names:
+            return []
+        rows = [{"kind": kind, "value": value, "type": type, "id": id} for kind, value in sorted(names)]
+        returned = self._work.execute(self._work.insert(_K).on_conflict_do_nothing().returning(_K.c.kind, _K.c.value), rows)
+        made = {(row.kind, row.value) for row in returned}
+        refused = [names[name] for name in names if name not in made]
+        others = [holder for holder in self.find(refused) if (holder.type, holder.id) != (type, id)]
+        if others and strict:
+            raise KeyTakenError(others[0].key)
+        return others
+
+    def of(self, type: str, id: str) -> list[IdentityKey]:
+        """The keys a resource holds (overlong values as they are indexed)."""
+        return [IdentityKey(row.kind, row.value) for row in self._work.execute(_OF, {"type": type, "id": id})]
+
+    def release(self, type: str, id: str) -> None:
+        """Give up every key of a resource, so that the next sender of one makes a new resource."""
+        self._work.now  # noqa: B018 - a snapshot releases nothing
+        self._work.execute(_RELEASE, {"type": type, "id": id})

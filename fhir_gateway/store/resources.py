@@ -1,0 +1,201 @@
+"""Resources of every type: create, read, update, delete, and how they were before.
+
+Bodies are opaque here but for id and meta; search rows and record rows follow from them through the projections. What a principal may not see does
+not exist for it, except under an identity key it holds itself (`known_by_key`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Select, and_, bindparam, func, insert, select, tuple_, update
+
+from fhir_gateway.security.principal import Principal
+from fhir_gateway.store import compartment, tables
+from fhir_gateway.store.errors import IdTakenError, NotFoundError, VersionConflictError
+from fhir_gateway.store.ids import new_id
+from fhir_gateway.store.stored import Json, Stored, encode, milliseconds, stamp
+from fhir_gateway.store.work import Work, Written
+from mappers.result import Clock
+
+_R: Final = tables.resource
+_V: Final = tables.version
+COLUMNS: Final = (
+    _R.c.pk, _R.c.type, _R.c.id, _R.c.version, _R.c.last_updated, _R.c.deleted, _R.c.owner, _R.c.body,
+    _R.c.clock_clinical, _R.c.clock_message, _R.c.clock_rank, _R.c.inbox_id,
+)
+"""What `stored_of` needs of a row of `resource`."""
+_OLD: Final = (
+    _R.c.pk, _R.c.type, _R.c.id, _V.c.version, _V.c.last_updated, _V.c.deleted, _R.c.owner, _V.c.body,
+    _V.c.clock_clinical, _V.c.clock_message, _V.c.clock_rank, _V.c.inbox_id,
+)
+_MOVED: Final = ("version", "last_updated", "deleted", "inbox_id", "clock_clinical", "clock_message", "clock_rank", "body")
+
+_ONE: Final = and_(_R.c.type == bindparam("type"), _R.c.id == bindparam("id"))
+_READ: Final = {reach: select(*COLUMNS).where(_ONE, compartment.resources(reach)) for reach in compartment.SCOPES}
+_LOCK: Final = {reach: query.with_for_update(of=_R) for reach, query in _READ.items()}
+_OLDER: Final = {
+    reach: select(*_OLD).join(_V, _V.c.resource == _R.c.pk).where(_ONE, compartment.resources(reach)).order_by(_V.c.version.desc())
+    for reach in compartment.SCOPES
+}
+_ONE_OLDER: Final = {reach: query.where(_V.c.version == bindparam("old_version")) for reach, query in _OLDER.items()}
+_MANY: Final = {
+    reach: select(*COLUMNS).where(
+        tuple_(_R.c.type, _R.c.id).in_(bindparam("names", expanding=True)), compartment.resources(reach)
+    )
+    for reach in compartment.SCOPES
+}
+_EXISTS: Final = select(_R.c.pk).where(_ONE)
+_MOVE: Final = insert(_V).from_select(
+    ["resource", *_MOVED], select(_R.c.pk, *(_R.c[name] for name in _MOVED)).where(_R.c.pk == bindparam("moved_pk"))
+)
+_CHANGE: Final = update(_R).where(_R.c.pk == bindparam("changed_pk"))
+_BATCH: Final = 500
+
+
+def stored_of(row: Any) -> Stored:
+    """A row with `COLUMNS` as a Stored."""
+    _pk, type, id, version, last_updated, deleted, owner, body, clinical, message, rank, inbox_id = row
+    return Stored(type, id, version, last_updated, deleted, owner, body, Clock(clinical, message, rank), inbox_id)
+
+
+class Resources:
+    """The resources one principal sees, within one transaction or snapshot."""
+
+    def __init__(self, work: Work, principal: Principal) -> None:
+        self._work, self._principal = work, principal
+        self._scope = compartment.scope(principal)
+        self._values = compartment.values(principal)
+
+    def create(self, resource: Json, *, id: str | None = None, inbox_id: str | None = None, clock: Clock = Clock()) -> Stored:  # noqa: B008 - immutable
+        """Store a new resource under a new id, or under `id`. Raises IdTakenError. The owner is the principal's organisation."""
+        now = milliseconds(self._work.now)
+        type = resource["resourceType"]
+        if id is None:
+            id = new_id()
+        elif self._work.waiting(type, id) or self._work.execute(_EXISTS, {"type": type, "id": id}).first():
+            raise IdTakenError(type, id)
+        stamped = stamp(resource, id, 1, now)
+        stored = Stored(type, id, 1, now, False, self._principal.organisation, encode(stamped), clock, inbox_id, stamped)
+        self._work.add(stored)
+        return stored
+
+    def read(self, type: str, id: str) -> Stored | None:
+        """The current version; a deleted resource is returned with `deleted` set. None when there is none for this principal."""
+        waiting = self._work.waiting(type, id)
+        if waiting is not None:
+            return waiting if self._sees(waiting) else None
+        row = self._work.execute(_READ[self._scope], {"type": type, "id": id, **self._values}).first()
+        return stored_of(row) if row else None
+
+    def read_many(self, references: Iterable[str]) -> dict[str, Stored]:
+        """Current versions by `Type/id`; what does not exist (or is deleted, or invisible) is left out."""
+        wanted = dict.fromkeys(references)
+        found = {name: stored for name in wanted if (stored := self._work.waiting(*_split(name))) and self._sees(stored)}
+        names = [_split(name) for name in wanted if name not in found]
+        for start in range(0, len(names), _BATCH):
+            for row in self._work.execute(_MANY[self._scope], {"names": names[start : start + _BATCH], **self._values}):
+                stored = stored_of(row)
+                if not stored.deleted:
+                    found[stored.reference] = stored
+        return found
+
+    def update(
+        self, resource: Json, *, clock: Clock = Clock(), inbox_id: str | None = None,  # noqa: B008 - immutable
+        expected_version: int | None = None, known_by_key: bool = False,
+    ) -> Stored:
+        """Store a new version of the resource with this type and id (a deleted one comes back to life).
+
+        known_by_key: the writer named it by an identity key (its own identifier), so it may be written although the compartment hides it; the
+        writer becomes a contributor and sees it from now on. Raises NotFoundError, VersionConflictError.
+        """
+        return self._replace(resource["resourceType"], resource["id"], resource, clock, inbox_id, expected_version, known_by_key)
+
+    def delete(self, type: str, id: str, *, inbox_id: str | None = None, expected_version: int | None = None) -> Stored:
+        """Store a version that says it is deleted; its search rows go, its history stays. Raises NotFoundError, VersionConflictError.
+
+        Identity keys are kept: `keys.release` is the caller's choice, since a wrong deletion must not invite a duplicate.
+        """
+        return self._replace(type, id, None, None, inbox_id, expected_version, False)
+
+    def vread(self, type: str, id: str, version: int) -> Stored | None:
+        """One version, current or older; None when there is none for this principal."""
+        current = self.read(type, id)
+        if current is None or current.version == version:
+            return current
+        row = self._work.execute(_ONE_OLDER[self._scope], {"type": type, "id": id, "old_version": version, **self._values}).first()
+        return stored_of(row) if row else None
+
+    def history(self, type: str, id: str) -> list[Stored]:
+        """Every version, newest first; empty when there is none for this principal."""
+        current = self.read(type, id)
+        if current is None:
+            return []
+        rows = self._work.execute(_OLDER[self._scope], {"type": type, "id": id, **self._values})
+        return [current, *(stored_of(row) for row in rows)]
+
+    def as_of(self, type: str, ids: Sequence[str], when: datetime) -> dict[str, Stored]:
+        """By id, the version that was current at `when`; what did not exist then, or was deleted, is left out."""
+        self._work.flush()
+        found: dict[str, Stored] = {}
+        for start in range(0, len(ids), _BATCH):
+            values = {"type": type, "ids": list(ids[start : start + _BATCH]), "moment": milliseconds(when), **self._values}
+            for query in _as_of(self._scope):
+                found.update((row.id, stored_of(row)) for row in self._work.execute(query, values))
+        return {id: stored for id, stored in found.items() if not stored.deleted}
+
+    def _sees(self, stored: Stored) -> bool:
+        """Rows that wait to be written have an owner and no contributors yet."""
+        return self._scope == "everything" or (self._scope == "own" and stored.owner == self._principal.organisation)
+
+    def _replace(
+        self, type: str, id: str, resource: Json | None, clock: Clock | None, inbox_id: str | None, expected: int | None, known_by_key: bool
+    ) -> Stored:
+        work, now = self._work, milliseconds(self._work.now)
+        if work.waiting(type, id):
+            work.flush()
+        values = {"type": type, "id": id} if known_by_key else {"type": type, "id": id, **self._values}
+        row = work.execute(_LOCK["everything" if known_by_key else self._scope], values).first()
+        if row is None or (resource is None and row.deleted):
+            raise NotFoundError(type, id)
+        if expected is not None and expected != row.version:
+            raise VersionConflictError(type, id, expected, row.version)
+        held = stored_of(row)
+        stamped = stamp(resource if resource is not None else {"resourceType": type}, id, held.version + 1, now)
+        stored = Stored(
+            type, id, held.version + 1, now, resource is None, held.owner, encode(stamped), held.clock if clock is None else clock, inbox_id, stamped
+        )
+        work.execute(_MOVE, {"moved_pk": row.pk})
+        work.execute(_CHANGE, {
+            "changed_pk": row.pk, "version": stored.version, "last_updated": now, "deleted": stored.deleted, "inbox_id": inbox_id,
+            "clock_clinical": stored.clock.clinical, "clock_message": stored.clock.message, "clock_rank": stored.clock.rank, "body": stored.body,
+        })
+        work.change(Written(row.pk, stored, created=False))
+        self._contribute(row.pk, held.owner)
+        return stored
+
+    def _contribute(self, pk: int, owner: str) -> None:
+        organisation = self._principal.organisation
+        if organisation and organisation != owner:
+            self._work.execute(
+                self._work.insert(tables.contributor).on_conflict_do_nothing(), {"resource": pk, "organisation": organisation}
+            )
+
+
+def _as_of(reach: compartment.Scope) -> tuple[Select[Any], Select[Any]]:
+    """Older versions first, so that a current version that is old enough overwrites them."""
+    chosen = and_(_R.c.type == bindparam("type"), _R.c.id.in_(bindparam("ids", expanding=True)), compartment.resources(reach))
+    newest = (
+        select(func.max(_V.c.version)).where(_V.c.resource == _R.c.pk, _V.c.last_updated <= bindparam("moment", type_=_V.c.last_updated.type))
+        .correlate(_R).scalar_subquery()
+    )
+    older = select(*_OLD).join(_V, _V.c.resource == _R.c.pk).where(chosen, _V.c.version == newest)
+    current = select(*COLUMNS).where(chosen, _R.c.last_updated <= bindparam("moment", type_=_R.c.last_updated.type))
+    return older, current
+
+
+def _split(reference: str) -> tuple[str, str]:
+    type, _, id = reference.partition("/")
+    return type, id

@@ -1,0 +1,42 @@
+"""Records: which patient a record-type resource is about and which referrals it names, over time.
+
+A projection of the resources, rebuilt by `reindex`. A row holds from `since` until `until` (NULL: still), so a case can be read as it stood on a day.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Index
+from sqlmodel import Field, SQLModel
+
+from fhir_gateway.store.columns import Key, Serial, UtcTime
+
+
+class RecordRow(SQLModel, table=True):
+    """One stretch of time in which a record was about one patient and named the same referrals. received_at: when its first version was stored."""
+
+    __tablename__ = "record"
+    __table_args__ = (
+        Index("ix_record_patient", "patient_id", "resource"),
+        Index("ix_record_resource", "resource", "until"),
+    )
+
+    pk: int | None = Field(default=None, primary_key=True, sa_type=Serial)
+    resource: int = Field(foreign_key="resource.pk", sa_type=Serial)
+    type: str = Field(sa_type=Key)
+    id: str = Field(sa_type=Key)
+    patient_id: str | None = Field(default=None, sa_type=Key)
+    received_at: datetime = Field(sa_type=UtcTime)
+    since: datetime = Field(sa_type=UtcTime)
+    until: datetime | None = Field(default=None, sa_type=UtcTime)
+
+
+class RecordLinkRow(SQLModel, table=True):
+    """One referral a record names: `ServiceRequest/<id>`, `system|value`, or a weaker form of the latter (see `fhir_gateway.store.links`)."""
+
+    __tablename__ = "record_link"
+    __table_args__ = (Index("ix_record_link_key", "key", "record"), {"sqlite_with_rowid": False})
+
+    record: int = Field(primary_key=True, foreign_key="record.pk", sa_type=Serial)
+    key: str = Field(primary_key=True, sa_type=Key)

@@ -1,0 +1,31 @@
+"""A transaction (or snapshot) as one principal sees it: the store's verbs, grouped by what they are about."""
+
+from __future__ import annotations
+
+from fhir_gateway.security.principal import Principal
+from fhir_gateway.store.audit import Audit
+from fhir_gateway.store.inbox import Inbox
+from fhir_gateway.store.keys import Keys
+from fhir_gateway.store.resources import Resources
+from fhir_gateway.store.work import Work
+
+
+class Transaction:
+    """resources, keys, inbox, audit: see the class of each. Not to be used after its `with` block."""
+
+    def __init__(self, work: Work, principal: Principal) -> None:
+        self._work = work
+        self.principal = principal
+        self.resources = Resources(work, principal)
+        self.keys = Keys(work)
+        self.inbox = Inbox(work, principal)
+        self.audit = Audit(work, principal)
+
+    def on_behalf_of(self, principal: Principal) -> Transaction:
+        """The same transaction, seen by another principal: the gateway judges a case from all of its records although a referrer sent the message."""
+        return Transaction(self._work, principal)
+
+    def lock(self, name: str) -> None:
+        """Hold a name until the transaction ends; another transaction asking for it waits. For conditions no identity key covers."""
+        self._work.now  # noqa: B018 - a snapshot holds nothing
+        self._work.lock([name])

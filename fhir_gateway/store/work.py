@@ -1,0 +1,130 @@
+"""The unit of work: one database transaction, with the rows it has still to write.
+
+Inserts are gathered and written together (one statement per table instead of one per row) before anything is read that could show them, and before
+the commit. Rows that hang on a new resource wait for its surrogate key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, CursorResult, Executable, Table, text
+from sqlalchemy.dialects import postgresql, sqlite
+
+from fhir_gateway.store import tables
+from fhir_gateway.store.errors import RaceLostError, ReadOnlyError
+from fhir_gateway.store.stored import Stored
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A resource just written, with its surrogate key: what projections are made from. created: its first version."""
+
+    pk: int
+    stored: Stored
+    created: bool
+
+
+class Projection(Protocol):
+    """Something derived from resources and kept beside them (search rows, records)."""
+
+    def write(self, work: Work, written: Sequence[Written]) -> None:
+        """Derive and queue the rows of new resources, and replace those of changed ones."""
+
+
+class Work:
+    """One transaction's connection, clock and unwritten rows. now: None in a snapshot, which writes nothing."""
+
+    def __init__(self, connection: Connection, dialect: str, now: datetime | None, projections: Sequence[Projection] = ()) -> None:
+        self.connection = connection
+        self.dialect = dialect
+        self._now = now
+        self._projections = projections
+        self._new: dict[tuple[str, str], Stored] = {}
+        self._changed: list[Written] = []
+        self._rows: dict[Table, list[Row]] = {}
+
+    @property
+    def now(self) -> datetime:
+        """The transaction's time. Raises ReadOnlyError in a snapshot."""
+        if self._now is None:
+            raise ReadOnlyError("a snapshot writes nothing")
+        return self._now
+
+    @property
+    def writes(self) -> bool:
+        """Is this a transaction (and not a snapshot)?"""
+        return self._now is not None
+
+    def execute(self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None) -> CursorResult[Any]:
+        """Run one statement as it is, without writing the waiting rows first."""
+        return self.connection.execute(statement, values)
+
+    def queue(self, table: Table, rows: Iterable[Row]) -> None:
+        """Rows to insert at the next flush."""
+        self._rows.setdefault(table, []).extend(rows)
+
+    def add(self, stored: Stored) -> None:
+        """A new resource to insert at the next flush."""
+        self._new[(stored.type, stored.id)] = stored
+
+    def change(self, written: Written) -> None:
+        """A changed resource whose row is written already; its projections follow at the next flush."""
+        self._changed.append(written)
+
+    def waiting(self, type: str, id: str) -> Stored | None:
+        """A new resource that is not in the database yet."""
+        return self._new.get((type, id))
+
+    def flush(self) -> None:
+        """Write everything that waits."""
+        if self._new or self._changed:
+            written = [*self._insert_resources(), *self._changed]
+            self._changed = []
+            for projection in self._projections:
+                projection.write(self, written)
+        if self._rows:
+            pending, self._rows = self._rows, {}
+            for table, rows in pending.items():
+                self.execute(table.insert(), rows)
+
+    def _insert_resources(self) -> list[Written]:
+        if not self._new:
+            return []
+        new, self._new = self._new, {}
+        rows = [_resource_row(stored) for stored in new.values()]
+        returned = self.execute(self.insert(tables.resource).on_conflict_do_nothing().returning(*_IDENTITY), rows)
+        keys = {(row.type, row.id): row.pk for row in returned}
+        if len(keys) < len(new):
+            raise RaceLostError("another transaction created a resource under the same id")
+        return [Written(keys[name], stored, created=True) for name, stored in new.items()]
+
+    def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        """An INSERT that can say ON CONFLICT, in the database's own dialect."""
+        return postgresql.insert(table) if self.dialect == "postgresql" else sqlite.insert(table)
+
+    def lock(self, names: Iterable[str]) -> None:
+        """Hold these names until the transaction ends; others asking for one of them wait. Writers on SQLite are serial, so there is nothing to do."""
+        if self.dialect != "postgresql":
+            return
+        numbers = sorted({int.from_bytes(sha256(name.encode("utf-8", "surrogatepass")).digest()[:8], "big", signed=True) for name in names})
+        for number in numbers:
+            self.execute(_ADVISORY_LOCK, {"number": number})
+
+
+_IDENTITY = (tables.resource.c.pk, tables.resource.c.type, tables.resource.c.id)
+_ADVISORY_LOCK = text("SELECT pg_advisory_xact_lock(:number)")
+
+
+def _resource_row(stored: Stored) -> Row:
+    return {
+        "type": stored.type, "id": stored.id, "version": stored.version, "last_updated": stored.last_updated, "deleted": stored.deleted,
+        "owner": stored.owner, "inbox_id": stored.inbox_id, "clock_clinical": stored.clock.clinical, "clock_message": stored.clock.message,
+        "clock_rank": stored.clock.rank, "body": stored.body,
+    }

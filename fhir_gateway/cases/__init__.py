@@ -1,0 +1,12 @@
+"""Case rules: what a second-opinion case still lacks, until when, and which state it is in.
+
+Pure: no clock, no I/O, no settings, no database. Time, records and checklists are arguments, so the worklist, `asOf`, the
+dry run and the nightly re-evaluation are the same call. Reading and writing resources is left to the store, and sending
+requests to the outbox.
+
+    checklist     PlanDefinition → Checklist; choosing one by diagnosis
+    completeness  evaluate(case, checklist, moment, policy) → Evaluation
+    answer        Evaluation → flat JSON → GuidanceResponse
+    referral      what is a referral, is it a second opinion, its coordination Task
+    machine       case states and who may move them
+"""

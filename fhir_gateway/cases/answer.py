@@ -1,0 +1,135 @@
+"""The answer of `$completeness`: flat JSON (kept by the store, printed by the terminal) and the GuidanceResponse made from it.
+
+Reading a case never evaluates it again: the flat form holds everything the GuidanceResponse needs but the checklist's own text.
+Names and parts are fixed by PRODUCT, "What `$completeness` answers".
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fhir_gateway.cases.checklist import Checklist, Requirement
+from fhir_gateway.cases.model import Evaluation, Gate, Json, Judgement
+from profiles.canonical import canonical
+
+PARAMETERS: Final = "parameters"
+OPEN: Final = ("open-gap", "prospective-gap")
+ITEM_EXTENSION: Final = canonical("StructureDefinition", "checklist-item")
+
+# part → value[x] of the Parameters resource, in the order PRODUCT names them.
+CASE_PARTS: Final = (
+    ("id", "valueString"),
+    ("state", "valueCode"),
+    ("asOf", "valueDateTime"),
+    ("due", "valueDate"),
+    ("appointment", "valueDateTime"),
+    ("decideBy", "valueDate"),
+)
+GATE_PARTS: Final = (("state", "valueCode"), ("reason", "valueString"))
+ITEM_PARTS: Final = (
+    ("id", "valueString"),
+    ("title", "valueString"),
+    ("code", "valueCoding"),
+    ("state", "valueCode"),
+    ("reason", "valueCode"),
+    ("gapStatus", "valueCode"),
+    ("due", "valueDate"),
+    ("goodUntil", "valueDate"),
+    ("suppliedBy", "valueReference"),
+    ("source", "valueReference"),
+)
+
+
+def flat(evaluation: Evaluation, checklist: Checklist) -> Json:
+    """`{"case": {…}, "gates": {…}, "items": […]}`: absent values are null, references are "Type/id" strings, dates are ISO text."""
+    items = {item.id: item for item in checklist.items}
+    return {
+        "case": {
+            "id": evaluation.case,
+            "state": evaluation.state,
+            "asOf": evaluation.as_of.isoformat(),
+            "due": _iso(evaluation.due),
+            "appointment": evaluation.appointment,
+            "decideBy": _iso(evaluation.decide_by),
+            "checklist": evaluation.checklist,
+            "nextChange": _iso(evaluation.next_change),
+        },
+        "gates": {name: _flat_gate(gate) for name, gate in evaluation.gates.items()},
+        "items": [_flat_item(judgement, items[judgement.item]) for judgement in evaluation.items],
+    }
+
+
+def guidance_response(answer: Json, checklist: Checklist, subject: str | None = None) -> Json:
+    """The GuidanceResponse of a flat answer. checklist: the version it was judged by. subject: "Patient/id".
+
+    FHIR R4 GuidanceResponse: `success` when nothing is open, otherwise `data-required` with one dataRequirement per open item.
+    """
+    items = {item.id: item for item in checklist.items}
+    wanted = [_wanted(items[item["id"]]) for item in answer["items"] if item["gapStatus"] in OPEN and item["id"] in items]
+    response: Json = {
+        "resourceType": "GuidanceResponse",
+        "contained": [_parameters(answer)],
+        "moduleCanonical": answer["case"]["checklist"],
+        "status": "data-required" if wanted else "success",
+    }
+    if subject:
+        response["subject"] = {"reference": subject}
+    response |= {
+        "occurrenceDateTime": answer["case"]["asOf"],
+        "reasonReference": [{"reference": f"ServiceRequest/{answer['case']['id']}"}],
+        "outputParameters": {"reference": f"#{PARAMETERS}"},
+    }
+    if not answer["case"]["id"]:
+        del response["reasonReference"]
+    return response | ({"dataRequirement": wanted} if wanted else {})
+
+
+def _flat_gate(gate: Gate) -> Json:
+    return {"state": gate.state, "reason": gate.reason, "open": list(gate.open)}
+
+
+def _flat_item(judgement: Judgement, item: Requirement) -> Json:
+    return {
+        "id": judgement.item,
+        "title": item.title,
+        "code": list(item.codes),
+        "state": judgement.state,
+        "reason": judgement.reason,
+        "gapStatus": judgement.gap_status,
+        "due": _iso(judgement.due),
+        "goodUntil": _iso(judgement.good_until),
+        "suppliedBy": list(judgement.supplied_by),
+        "source": f"Binary/{judgement.source}" if judgement.source else None,
+        "kind": item.kind,
+        "required": item.required,
+        "question": judgement.question,
+    }
+
+
+def _parameters(answer: Json) -> Json:
+    parameters = [{"name": "case", "part": _parts(answer["case"], CASE_PARTS)}]
+    for name, gate in answer["gates"].items():
+        parameters.append({"name": "gate", "part": [{"name": "name", "valueCode": name}, *_parts(gate, GATE_PARTS)]})
+    parameters += [{"name": "item", "part": _parts(item, ITEM_PARTS)} for item in answer["items"]]
+    return {"resourceType": "Parameters", "id": PARAMETERS, "parameter": parameters}
+
+
+def _parts(values: Json, parts: tuple[tuple[str, str], ...]) -> list[Json]:
+    """One part per value; a list repeats its part, an absent value has none."""
+    return [
+        {"name": name, kind: {"reference": value} if kind == "valueReference" else value}
+        for name, kind in parts
+        for value in (values[name] if isinstance(values[name], list) else [values[name]])
+        if value not in (None, "")
+    ]
+
+
+def _wanted(item: Requirement) -> Json:
+    """What would close the item: its first way of being supplied, marked with the item it is for."""
+    requirement = item.parts[0].inputs[0].requirement
+    mark = {"url": ITEM_EXTENSION, "valueString": item.id}
+    return {**requirement, "extension": [mark, *requirement.get("extension", ())]}
+
+
+def _iso(value: Any) -> str | None:
+    return None if value is None else value.isoformat()

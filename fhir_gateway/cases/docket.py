@@ -1,0 +1,166 @@
+"""A case prepared for one evaluation: every record read once and indexed by what it is, so that an item looks up its own.
+
+Evaluating a case costs the records of that case only.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any, Final
+
+from fhir_gateway.cases.checklist import Checklist, Input, Requirement
+from fhir_gateway.cases.days import instant, span
+from fhir_gateway.cases.decisions import CONFIRMED, decisions
+from fhir_gateway.cases.evidence import LOINC, V2_0074, Entry, codings, entry, names, walk
+from fhir_gateway.cases.expression import Expression
+from fhir_gateway.cases.facts import facts
+from fhir_gateway.cases.model import CaseFile, Code, Json, Moment, Policy, Record
+from fhir_gateway.cases.permission import identity
+
+BOOKED: Final = frozenset({"booked", "arrived", "checked-in", "fulfilled"})
+REPORTS: Final = frozenset({"DiagnosticReport", "DocumentReference"})
+
+
+class Docket:
+    """The case, indexed. `today` is the clinic's date; `anchor` the day recency is measured against: the appointment, else today."""
+
+    def __init__(self, case: CaseFile, checklist: Checklist, at: Moment, policy: Policy) -> None:
+        self.case, self.checklist, self.at, self.policy = case, checklist, at, policy
+        self.today: date = at.today
+        self.appointment = booked_start(case.appointment)
+        day = span(self.appointment, at.zone)
+        self.anchor: date = day.low if day else self.today
+        self.appointment_day: date | None = day.low if day else None
+        self.decisions = decisions(case.tasks, at)
+        self.entries = _entries(case, at)
+        self.replaced = _replaced(self.entries)
+        self.translated = _related(self.entries, "transforms")
+        self.facts: Mapping[str, Any] = facts(case, self.entries, checklist.questions, at, policy)
+        self.sources = frozenset().union(*(identity(x) for x in walk(case.referral, "requester")), {r.sender.casefold() for r in case.records if r.sender})
+        self.clinic = policy.clinic | frozenset().union(*(identity(x) for x in walk(case.referral, "performer")))
+        self._by_code: dict[tuple[str, Code], list[Entry]] = defaultdict(list)
+        self._by_type: dict[str, list[Entry]] = defaultdict(list)
+        self._by_link: dict[str, list[Entry]] = defaultdict(list)
+        self._truths: dict[str, bool | None] = {}
+        self._mismatch = {id(r.patient): not same_person(r.patient, case.patient) for r in case.records if r.patient is not None}
+        self._index()
+        self.review_days = self._review_days()
+
+    def _review_days(self) -> int:
+        """Lead time of the case: the checklist's urgent one when that applies, else its own, else the clinic's."""
+        urgent = self.checklist.urgent_when
+        if urgent and self.truth(urgent) and self.checklist.urgent_review_days is not None:
+            return self.checklist.urgent_review_days
+        return self.policy.review_days if self.checklist.review_days is None else self.checklist.review_days
+
+    def _index(self) -> None:
+        for e in self.entries:
+            self._by_type[e.type].append(e)
+            for code in e.codes:
+                self._by_code[e.type, code].append(e)
+            for link in e.links if e.type in REPORTS else ():
+                self._by_link[link].append(e)
+
+    def truth(self, expression: Expression, focus: Json | None = None) -> bool | None:
+        """An expression about the case (asked once per evaluation), or about one record (`focus`)."""
+        if focus is not None:
+            return expression.truth(focus, self.facts)
+        if expression.source not in self._truths:
+            self._truths[expression.source] = expression.truth(self.case.referral, self.facts)
+        return self._truths[expression.source]
+
+    def candidates(self, supply: Input) -> Iterator[tuple[Entry, bool]]:
+        """Records an input may mean, each with whether a code says so. Matching is by codes; a category alone only suggests."""
+        if supply.only_when and self.truth(supply.only_when) is not True:
+            return
+        if supply.codes:
+            found = {id(e): e for code in supply.codes for e in self._by_code.get((supply.type, code), ())}
+        else:
+            found = {id(e): e for e in self._by_type.get(supply.type, ())}
+        for e in found.values():
+            if e.reference not in self.replaced and (not supply.counts_when or self.truth(supply.counts_when, e.resource)):
+                yield e, True
+        if supply.categories:
+            yield from ((e, False) for e in self._by_type.get(supply.type, ()) if id(e) not in found and _suggests(e, supply))
+
+    def unidentified(self, e: Entry) -> bool:
+        """The record names another person than the case does (name and birth date must agree, DOMAIN 3.4)."""
+        return e.record.patient is not None and self._mismatch[id(e.record.patient)]
+
+    def reports_of(self, e: Entry) -> list[Entry]:
+        """Reports that share an accession number, study UID, order or reference with these images."""
+        found = {id(r): r for link in e.links for r in self._by_link.get(link, ())}
+        return list(found.values())
+
+    def procedures(self, e: Entry) -> set[Code]:
+        """Codes of the procedure an imaging study says it is."""
+        return {code for concept in walk(e.resource, "procedureCode") for code in codings(concept)}
+
+    def held(self, item: Requirement) -> list[Entry]:
+        """Records whose codes say they are this item, whatever their state."""
+        return [e for part in item.parts for supply in part.inputs for e, sure in self.candidates(supply) if sure]
+
+    def said(self, e: Entry, item: Requirement) -> tuple[bool, str | None]:
+        """(a person confirmed it, the reason a person gave against it)."""
+        word = self.decisions.judgement(e.reference, item.id)
+        return word == CONFIRMED, None if word == CONFIRMED else word
+
+
+def booked_start(appointment: Json | None) -> str | None:
+    """The start of an appointment that stands, as sent; None while it is only proposed, and once cancelled or missed."""
+    if appointment is None or appointment.get("status") not in BOOKED:
+        return None
+    start = appointment.get("start")
+    return start if instant(start) else None
+
+
+def same_person(one: Json | None, other: Json) -> bool:
+    """Family name and birth date agree (case and accents aside)."""
+    if one is None or (one.get("id") is not None and one.get("id") == other.get("id")):
+        return True
+    families = [{_fold(n) for n in walk(p, "name.family") if isinstance(n, str)} for p in (one, other)]
+    return bool(families[0] & families[1]) and one.get("birthDate") == other.get("birthDate")
+
+
+def _entries(case: CaseFile, at: Moment) -> tuple[Entry, ...]:
+    """Every record, and the case's own referral and patient, which satisfy some items themselves."""
+    referral, patient = case.referral, case.patient
+    own = [
+        Record(f"ServiceRequest/{referral.get('id', '')}", referral, at.now, "referral", case.source),
+        Record(f"Patient/{patient.get('id', '')}", patient, at.now, "referral", case.source),
+    ]
+    shared = frozenset({own[0].reference, *names(referral, "identifier"), *names(referral, "requisition")})
+    return tuple(entry(record, at.zone, shared) for record in (*own, *case.records))
+
+
+def _related(entries: tuple[Entry, ...], kind: str) -> frozenset[str]:
+    """References that some live document says it `replaces`, `transforms` …"""
+    return frozenset(
+        str(reference)
+        for e in entries
+        if e.type == "DocumentReference" and e.status != "entered-in-error"
+        for relation in walk(e.resource, "relatesTo")
+        if isinstance(relation, dict) and relation.get("code") == kind
+        for reference in walk(relation, "target.reference")
+    )
+
+
+def _replaced(entries: tuple[Entry, ...]) -> frozenset[str]:
+    superseded = {e.reference for e in entries if e.type == "DocumentReference" and e.status == "superseded"}
+    return _related(entries, "replaces") | superseded
+
+
+def _suggests(e: Entry, supply: Input) -> bool:
+    """A report with a local code whose category and service section fit: never more than a suggestion."""
+    if any(system == LOINC for system, _ in e.codes) or not e.categories & supply.categories:
+        return False
+    sections = {code for code in e.categories if code[0] == V2_0074}
+    return sections <= supply.categories
+
+
+def _fold(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(c for c in plain if not unicodedata.combining(c)).strip()

@@ -15,6 +15,8 @@ from fhir_gateway.store import audit, migrate
 from fhir_gateway.store.engine import Database
 from fhir_gateway.store.errors import ConflictError
 from fhir_gateway.store.retry import ATTEMPTS, is_transient, pause
+from fhir_gateway.store.search.index import SearchIndex
+from fhir_gateway.store.search.projection import SearchProjection
 from fhir_gateway.store.transaction import Transaction
 from fhir_gateway.store.work import Work
 
@@ -24,23 +26,27 @@ T = TypeVar("T")
 class Store:
     """One database. Safe to share between threads; a transaction belongs to the thread that began it."""
 
-    def __init__(self, url: str, pool_size: int = 20) -> None:
-        """url: `sqlite:///file` or `postgresql+psycopg://…`. Opens nothing yet. Raises DatabaseUrlError."""
+    def __init__(self, url: str, pool_size: int = 20, index: SearchIndex | None = None) -> None:
+        """url: `sqlite:///file` or `postgresql+psycopg://…`; index: the shipped search parameters unless given. Opens nothing yet.
+
+        Raises DatabaseUrlError.
+        """
         self._database = Database(url, pool_size)
+        self._projections = (SearchProjection(index or SearchIndex.load()),)
         self.dialect = self._database.dialect
 
     def upgrade(self) -> None:
         """Bring the tables to the version this program was written for; several processes may do so at once."""
         migrate.upgrade(self._database)
 
-    def check(self) -> None:
-        """Raises SchemaError when the tables are not at that version."""
-        migrate.check(self._database)
+    def check(self) -> bool:
+        """Are the tables at that version? Raises the driver's error when the database cannot be reached."""
+        return migrate.at_head(self._database)
 
     def ready(self) -> bool:
         """Can the database be read, and is it at the right version?"""
         try:
-            return migrate.at_head(self._database)
+            return self.check()
         except SQLAlchemyError:
             return False
 
@@ -48,7 +54,7 @@ class Store:
     def transaction(self, principal: Principal, now: datetime) -> Iterator[Transaction]:
         """A write transaction: commits on normal exit (durably), rolls back on any exception. now: aware; the time of everything written."""
         with self._database.write() as connection:
-            work = Work(connection, self.dialect, now.astimezone(UTC))
+            work = Work(connection, self.dialect, now.astimezone(UTC), self._projections)
             yield Transaction(work, principal)
             work.flush()
 

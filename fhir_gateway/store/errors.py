@@ -2,7 +2,6 @@
 
     StoreError
     ├── DatabaseUrlError        a database address the store cannot serve
-    ├── SchemaError             the tables are not at the version this program was written for
     ├── ReadOnlyError           a write was asked of a snapshot
     ├── NotFoundError           an update or delete of a resource that does not exist for this principal
     ├── IdTakenError            a create under an id that is held already (visible or not)
@@ -36,10 +35,6 @@ class StoreError(Exception):
 
 class DatabaseUrlError(StoreError):
     """The database address is of a kind the store does not serve: a SQLite file or PostgreSQL is needed."""
-
-
-class SchemaError(StoreError):
-    """The database's tables are older or newer than this program: run `fhir-gateway db upgrade`."""
 
 
 class ReadOnlyError(StoreError):

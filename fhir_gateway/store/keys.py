@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import bindparam, delete, select, tuple_
+from sqlalchemy import bindparam, delete, select
 
 from fhir_gateway.store import tables
 from fhir_gateway.store.errors import KeyTakenError
+from fhir_gateway.store.pairs import PairLookup
 from fhir_gateway.store.text import fit
 from fhir_gateway.store.work import Work
 from mappers.result import IdentityKey
 
 _K: Final = tables.identity_key
-_FIND: Final = select(_K.c.kind, _K.c.value, _K.c.type, _K.c.id).where(tuple_(_K.c.kind, _K.c.value).in_(bindparam("names", expanding=True)))
+_FIND: Final = PairLookup(select(_K.c.kind, _K.c.value, _K.c.type, _K.c.id), _K.c.kind, _K.c.value)
 _OF: Final = select(_K.c.kind, _K.c.value).where(_K.c.type == bindparam("type"), _K.c.id == bindparam("id"))
 _RELEASE: Final = delete(_K).where(_K.c.type == bindparam("type"), _K.c.id == bindparam("id"))
 
@@ -41,7 +42,7 @@ class Keys:
         names = {(fit(key.kind), fit(key.value)): key for key in keys}
         if not names:
             return []
-        held = {(row.kind, row.value): row for row in self._work.execute(_FIND, {"names": list(names)})}
+        held = {(row.kind, row.value): row for row in _FIND.rows(self._work, list(names))}
         return [Holder(key, held[name].type, held[name].id) for name, key in names.items() if name in held]
 
     def claim(self, keys: Sequence[IdentityKey], type: str, id: str, strict: bool = True) -> list[Holder]:

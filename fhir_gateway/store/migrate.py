@@ -13,7 +13,6 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from fhir_gateway.store.engine import Database
-from fhir_gateway.store.errors import SchemaError
 
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
 # Any number will do, as long as every process takes the same one.
@@ -28,14 +27,6 @@ def upgrade(database: Database) -> None:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-
-
-def check(database: Database) -> None:
-    """Raises SchemaError when the database is not at the head of the migrations."""
-    with database.read() as connection:
-        current = _revision(connection)
-    if current != head():
-        raise SchemaError(f"the database is at version {current or 'none'}, this program needs {head()}: run `fhir-gateway db upgrade`")
 
 
 def at_head(database: Database) -> bool:

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import Select, and_, bindparam, func, insert, select, update
 
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.store import compartment, tables
 from fhir_gateway.store.errors import IdTakenError, NotFoundError, VersionConflictError
 from fhir_gateway.store.ids import new_id
+from fhir_gateway.store.pairs import PairLookup
 from fhir_gateway.store.stored import Json, Stored, encode, milliseconds, stamp
 from fhir_gateway.store.work import Work, Written
 from mappers.result import Clock
@@ -41,12 +42,7 @@ _OLDER: Final = {
     for reach in compartment.SCOPES
 }
 _ONE_OLDER: Final = {reach: query.where(_V.c.version == bindparam("old_version")) for reach, query in _OLDER.items()}
-_MANY: Final = {
-    reach: select(*COLUMNS).where(
-        tuple_(_R.c.type, _R.c.id).in_(bindparam("names", expanding=True)), compartment.resources(reach)
-    )
-    for reach in compartment.SCOPES
-}
+_MANY: Final = {reach: PairLookup(select(*COLUMNS).where(compartment.resources(reach)), _R.c.type, _R.c.id) for reach in compartment.SCOPES}
 _EXISTS: Final = select(_R.c.pk).where(_ONE)
 _MOVE: Final = insert(_V).from_select(
     ["resource", *_MOVED], select(_R.c.pk, *(_R.c[name] for name in _MOVED)).where(_R.c.pk == bindparam("moved_pk"))
@@ -69,13 +65,16 @@ class Resources:
         self._scope = compartment.scope(principal)
         self._values = compartment.values(principal)
 
-    def create(self, resource: Json, *, id: str | None = None, inbox_id: str | None = None, clock: Clock = Clock()) -> Stored:  # noqa: B008 - immutable
-        """Store a new resource under a new id, or under `id`. Raises IdTakenError. The owner is the principal's organisation."""
+    def create(self, resource: Json, *, id: str | None = None, fresh: bool = False, inbox_id: str | None = None, clock: Clock = Clock()) -> Stored:  # noqa: B008
+        """Store a new resource under a new id, or under `id`. The owner is the principal's organisation.
+
+        fresh: `id` was made by `ids.new_id` for this very resource, so there is no need to look whether it is taken. Raises IdTakenError.
+        """
         now = milliseconds(self._work.now)
         type = resource["resourceType"]
         if id is None:
             id = new_id()
-        elif self._work.waiting(type, id) or self._work.execute(_EXISTS, {"type": type, "id": id}).first():
+        elif self._work.waiting(type, id) or (not fresh and self._work.execute(_EXISTS, {"type": type, "id": id}).first()):
             raise IdTakenError(type, id)
         stamped = stamp(resource, id, 1, now)
         stored = Stored(type, id, 1, now, False, self._principal.organisation, encode(stamped), clock, inbox_id, stamped)
@@ -95,11 +94,10 @@ class Resources:
         wanted = dict.fromkeys(references)
         found = {name: stored for name in wanted if (stored := self._work.waiting(*_split(name))) and self._sees(stored)}
         names = [_split(name) for name in wanted if name not in found]
-        for start in range(0, len(names), _BATCH):
-            for row in self._work.execute(_MANY[self._scope], {"names": names[start : start + _BATCH], **self._values}):
-                stored = stored_of(row)
-                if not stored.deleted:
-                    found[stored.reference] = stored
+        for row in _MANY[self._scope].rows(self._work, names, self._values):
+            stored = stored_of(row)
+            if not stored.deleted:
+                found[stored.reference] = stored
         return found
 
     def update(

@@ -7,6 +7,7 @@ from fhir_gateway.store.audit import Audit
 from fhir_gateway.store.inbox import Inbox
 from fhir_gateway.store.keys import Keys
 from fhir_gateway.store.resources import Resources
+from fhir_gateway.store.search import Page, SearchQuery, page
 from fhir_gateway.store.work import Work
 
 
@@ -24,6 +25,12 @@ class Transaction:
     def on_behalf_of(self, principal: Principal) -> Transaction:
         """The same transaction, seen by another principal: the gateway judges a case from all of its records although a referrer sent the message."""
         return Transaction(self._work, principal)
+
+    def search(self, type: str, query: SearchQuery) -> Page:
+        """One page of a search on a type, as this principal sees it. Raises CursorError."""
+        if query.type != type:
+            raise ValueError(f"a query on {query.type} cannot search {type}")
+        return page.run(self._work, self.principal, query)
 
     def lock(self, name: str) -> None:
         """Hold a name until the transaction ends; another transaction asking for it waits. For conditions no identity key covers."""

@@ -16,7 +16,6 @@ class ResourceRow(SQLModel, table=True):
     __tablename__ = "resource"
     __table_args__ = (
         UniqueConstraint("type", "id", name="uq_resource_type_id"),
-        Index("ix_resource_type_pk", "type", "pk"),
         Index("ix_resource_type_last_updated", "type", "last_updated", "pk"),
     )
 

@@ -140,7 +140,6 @@ def _resource() -> None:
         sa.UniqueConstraint("type", "id", name="uq_resource_type_id"),
     )
     op.create_index("ix_resource_type_last_updated", "resource", ["type", "last_updated", "pk"], unique=False)
-    op.create_index("ix_resource_type_pk", "resource", ["type", "pk"], unique=False)
 
 
 def _record() -> None:

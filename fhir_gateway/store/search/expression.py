@@ -1,0 +1,91 @@
+"""The part of FHIRPath that search parameters are made of, compiled to plain functions.
+
+    union       path | path
+    path        Type.step.step…
+    step        name · name.ofType(T) (a choice: reads `nameT`) · where(resolve() is T) · where(name='text')
+
+An expression outside this part is refused when it is loaded, not when it is used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from fhir_gateway.store.search.references import target_type
+
+Getter = Callable[[Any], list[Any]]
+"""Resource JSON → the values found, in document order. Odd shapes give no values, never an error."""
+
+_STEP: Final = re.compile(
+    r"\.(?:where\(resolve\(\) is (?P<target>[A-Z]\w*)\)|where\((?P<name>\w+)\s*=\s*'(?P<text>[^']*)'\)|(?P<field>[a-z]\w*)(?:\.ofType\((?P<choice>\w+)\))?)"
+)
+_HEAD: Final = re.compile(r"[A-Z]\w*")
+
+
+class ExpressionError(ValueError):
+    """The expression uses FHIRPath that is not compiled here."""
+
+
+def compile_expression(expression: str) -> Getter:
+    """A getter for the expression. Raises ExpressionError."""
+    paths = [_path(part.strip()) for part in expression.split("|")]
+    if len(paths) == 1:
+        return paths[0]
+    return lambda resource: [value for path in paths for value in path(resource)]
+
+
+def _path(text: str) -> Getter:
+    head = _HEAD.match(text)
+    if head is None:
+        raise ExpressionError(f"{text!r} does not begin with a type")
+    steps: list[Callable[[list[Any]], list[Any]]] = []
+    at = head.end()
+    while at < len(text):
+        step = _STEP.match(text, at)
+        if step is None:
+            raise ExpressionError(f"{text!r} is not understood from {text[at:]!r}")
+        steps.append(_step(step))
+        at = step.end()
+
+    def get(resource: Any) -> list[Any]:
+        values = [resource]
+        for take in steps:
+            values = take(values)
+            if not values:
+                break
+        return values
+
+    return get
+
+
+def _step(match: re.Match[str]) -> Callable[[list[Any]], list[Any]]:
+    if match["target"] is not None:
+        return _pointing_at(match["target"])
+    if match["name"] is not None:
+        return _having(match["name"], match["text"])
+    choice = match["choice"]
+    return _field(match["field"] + (choice[0].upper() + choice[1:] if choice else ""))
+
+
+def _field(name: str) -> Callable[[list[Any]], list[Any]]:
+    def take(values: list[Any]) -> list[Any]:
+        found: list[Any] = []
+        for value in values:
+            child = value.get(name) if isinstance(value, dict) else None
+            if isinstance(child, list):
+                found.extend(child)
+            elif child is not None:
+                found.append(child)
+        return found
+
+    return take
+
+
+def _having(name: str, text: str) -> Callable[[list[Any]], list[Any]]:
+    return lambda values: [value for value in values if isinstance(value, dict) and value.get(name) == text]
+
+
+def _pointing_at(type: str) -> Callable[[list[Any]], list[Any]]:
+    return lambda values: [value for value in values if isinstance(value, dict) and target_type(value) == type]

@@ -6,11 +6,11 @@ from datetime import date
 from typing import Final, NamedTuple
 
 from fhir_gateway.cases import money, permission
-from fhir_gateway.cases.checklist import Input, Requirement
 from fhir_gateway.cases.days import month_end, plus
 from fhir_gateway.cases.docket import Docket
 from fhir_gateway.cases.evidence import LOINC, Entry
 from fhir_gateway.cases.model import ItemState
+from fhir_gateway.cases.requirement import Input, Requirement
 
 
 class Verdict(NamedTuple):

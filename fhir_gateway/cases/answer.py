@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fhir_gateway.cases.checklist import Checklist, Requirement
 from fhir_gateway.cases.model import Evaluation, Gate, Json, Judgement
+from fhir_gateway.cases.requirement import Checklist, Requirement
 from profiles.canonical import canonical
 
 PARAMETERS: Final = "parameters"

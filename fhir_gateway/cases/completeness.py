@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import datetime
 from typing import Final
 
 from fhir_gateway.cases import machine
 from fhir_gateway.cases.acceptance import Verdict, belongs, verdict
-from fhir_gateway.cases.checklist import Checklist, Input, Part, Requirement
-from fhir_gateway.cases.days import business_days_before, midnight, plus
+from fhir_gateway.cases.days import midnight, plus
 from fhir_gateway.cases.decisions import still_to_come
 from fhir_gateway.cases.docket import Docket
 from fhir_gateway.cases.facts import decide_by
 from fhir_gateway.cases.gates import gates
 from fhir_gateway.cases.model import CaseFile, Evaluation, GapStatus, ItemState, Judgement, Moment, Policy
 from fhir_gateway.cases.permission import UNDECIDED
+from fhir_gateway.cases.requirement import Checklist, Input, Part, Requirement
 
 # Which of several records speaks for an item: the higher the better, the newest among equals.
 PREFERENCE: Final[dict[ItemState, int]] = {"accepted": 5, "expiring": 4, "received": 3, "expected": 2, "not-acceptable": 1, "missing": 0}
@@ -50,7 +50,7 @@ def evaluate(case: CaseFile, checklist: Checklist, at: Moment, policy: Policy = 
         as_of=at.now,
         gates=passed,
         items=items,
-        due=_due(docket, None),
+        due=docket.due(),
         appointment=docket.appointment,
         decide_by=decide_by(case, dict(docket.facts), at),
         next_change=_next_change(items, checklist, docket),
@@ -66,7 +66,7 @@ def judge(item: Requirement, docket: Docket, narratives: Mapping[str, Judgement]
     found = _gathered(item, docket)
     told = None if found.good else _in_narrative(item, narratives or {})
     if told:
-        return replace(told, due=_due(docket, item))
+        return replace(told, due=docket.due(item))
     unknown = applies is None and not found.good
     if unknown:
         found = Verdict("missing", "applicability-unknown", found.entries, None, found.changes)
@@ -94,7 +94,7 @@ def _judgement(item: Requirement, found: Verdict, docket: Docket, question: str 
         gap_status=gap,
         supplied_by=tuple(e.reference for e in held),
         source=next((e.record.source for e in held if e.record.source), None),
-        due=_due(docket, item),
+        due=docket.due(item),
         good_until=found.until if found.state in ("accepted", "expiring", "not-acceptable", "waived") else None,
         question=question,
         changes=tuple(sorted(set(found.changes))),
@@ -200,14 +200,6 @@ def _decided(item: Requirement, found: Verdict, docket: Docket) -> Verdict:
 def _preference(one: Verdict) -> tuple[object, ...]:
     newest = max((e.order for e in one.entries), default=())
     return PREFERENCE.get(one.state, 0), bool(one.reason), newest
-
-
-def _due(docket: Docket, item: Requirement | None) -> date | None:
-    """Appointment day less the review days wanted: the item's own, else the checklist's, else the clinic's."""
-    if docket.appointment_day is None:
-        return None
-    days = item.review_days if item and item.review_days is not None else docket.review_days
-    return business_days_before(docket.appointment_day, days, docket.at.holidays)
 
 
 def _next_change(items: tuple[Judgement, ...], checklist: Checklist, docket: Docket) -> datetime | None:

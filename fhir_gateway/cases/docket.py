@@ -11,14 +11,14 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any, Final
 
-from fhir_gateway.cases.checklist import Checklist, Input, Requirement
-from fhir_gateway.cases.days import instant, span
+from fhir_gateway.cases.days import business_days_before, instant, span
 from fhir_gateway.cases.decisions import CONFIRMED, decisions
 from fhir_gateway.cases.evidence import LOINC, V2_0074, Entry, codings, entry, names, walk
 from fhir_gateway.cases.expression import Expression
 from fhir_gateway.cases.facts import facts
 from fhir_gateway.cases.model import CaseFile, Code, Json, Moment, Policy, Record
 from fhir_gateway.cases.permission import identity
+from fhir_gateway.cases.requirement import Checklist, Input, Requirement
 
 BOOKED: Final = frozenset({"booked", "arrived", "checked-in", "fulfilled"})
 REPORTS: Final = frozenset({"DiagnosticReport", "DocumentReference"})
@@ -44,6 +44,7 @@ class Docket:
         self._by_code: dict[tuple[str, Code], list[Entry]] = defaultdict(list)
         self._by_type: dict[str, list[Entry]] = defaultdict(list)
         self._by_link: dict[str, list[Entry]] = defaultdict(list)
+        self._due: dict[int, date] = {}
         self._truths: dict[str, bool | None] = {}
         self._mismatch = {id(r.patient): not same_person(r.patient, case.patient) for r in case.records if r.patient is not None}
         self._index()
@@ -63,6 +64,13 @@ class Docket:
                 self._by_code[e.type, code].append(e)
             for link in e.links if e.type in REPORTS else ():
                 self._by_link[link].append(e)
+
+    def due(self, item: Requirement | None = None) -> date | None:
+        """When an item, or the case, is due: the appointment day less the lead time in business days; None while none is booked."""
+        days = item.review_days if item and item.review_days is not None else self.review_days
+        if self.appointment_day is not None and days not in self._due:
+            self._due[days] = business_days_before(self.appointment_day, days, self.at.holidays)
+        return self._due.get(days)
 
     def truth(self, expression: Expression, focus: Json | None = None) -> bool | None:
         """An expression about the case (asked once per evaluation), or about one record (`focus`)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, tzinfo
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from fhir_gateway.cases.days import Span, instant, span
@@ -132,19 +133,26 @@ def entry(record: Record, zone: tzinfo, shared_by_all: frozenset[str] = frozense
     )
 
 
-def walk(value: Any, path: str) -> Iterator[Any]:
-    """Every value at a dotted path, through lists; nothing where the path does not lead."""
-    head, _, rest = path.partition(".")
-    for node in value if isinstance(value, list) else (value,):
-        found = node.get(head) if isinstance(node, dict) else None
-        if found is None:
-            continue
-        if rest:
-            yield from walk(found, rest)
-        elif isinstance(found, list):
-            yield from found
-        else:
-            yield found
+def walk(value: Any, path: str) -> list[Any]:
+    """Every value at a dotted path, through lists; empty where the path does not lead."""
+    nodes = value if isinstance(value, list) else [value]
+    for step in _steps(path):
+        found: list[Any] = []
+        for node in nodes:
+            child = node.get(step) if isinstance(node, dict) else None
+            if isinstance(child, list):
+                found += child
+            elif child is not None:
+                found.append(child)
+        if not found:
+            return found
+        nodes = found
+    return nodes
+
+
+@cache
+def _steps(path: str) -> tuple[str, ...]:
+    return tuple(path.split("."))
 
 
 def codings(concept: Any) -> Iterator[Code]:
@@ -192,7 +200,7 @@ def _answered(resource: Json, kind: str) -> frozenset[Code]:
 
 def answers(questionnaire_response: Json) -> Iterator[tuple[str, Any]]:
     """(linkId, value) of every answer, at any depth."""
-    stack = list(walk(questionnaire_response, "item"))
+    stack = walk(questionnaire_response, "item")[:]
     while stack:
         item = stack.pop()
         if not isinstance(item, dict):
@@ -224,19 +232,20 @@ def _signature(document: Json) -> str:
 def _links(resource: Json, reference: str) -> Iterator[str]:
     """Names by which a report and its images know each other: accession numbers, study UIDs, orders, references."""
     yield reference
-    for holder in ("", "imagingStudy.", "basedOn.", "context.related."):
-        yield from names(resource, f"{holder}identifier")
-        for value in walk(resource, f"{holder}reference"):
+    for path in ("identifier", "imagingStudy.identifier", "basedOn.identifier", "context.related.identifier"):
+        yield from names(resource, path)
+    for path in ("imagingStudy.reference", "basedOn.reference", "context.related.reference"):
+        for value in walk(resource, path):
             if isinstance(value, str):
                 yield value
 
 
 def names(resource: Json, path: str) -> Iterator[str]:
     """The values of the Identifiers at a path, without `urn:oid:` (a DICOM study UID comes with and without it)."""
-    for path_value in (f"{path}.value", f"{path}.identifier.value"):
-        for value in walk(resource, path_value):
-            if isinstance(value, str) and value:
-                yield value.removeprefix("urn:oid:")
+    for identifier in walk(resource, path):
+        value = identifier.get("value") if isinstance(identifier, dict) else None
+        if isinstance(value, str) and value:
+            yield value.removeprefix("urn:oid:")
 
 
 def _language(resource: Json) -> str:

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from fhir_gateway.cases.checklist import Checklist, Requirement
 from fhir_gateway.cases.model import Gate, GateState, Judgement
+from fhir_gateway.cases.requirement import Checklist, Requirement
 
 Name = Literal["records", "permission", "money"]
 

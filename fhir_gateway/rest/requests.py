@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Final, Literal
 from urllib.parse import parse_qsl
-from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 
-from fhir_gateway.errors import GatewayError, PreconditionError, UnreadableError
+from fhir_gateway.errors import PreconditionError, UnreadableError
 
 _ETAG = re.compile(r'^(?:W/)?"?(\d{1,18})"?$')
 RESULT_PARAMETERS: Final = ("_format", "_pretty")
@@ -79,18 +78,3 @@ def search_pairs(request: Request, body: bytes = b"") -> list[tuple[str, str]]:
         except (UnicodeDecodeError, ValueError):
             raise UnreadableError("The form of _search can't be read") from None
     return [(name, value) for name, value in pairs if name not in RESULT_PARAMETERS]
-
-
-def moment(text: str, zone: ZoneInfo, name: str) -> datetime:
-    """A date or dateTime of a parameter → an aware moment; a bare date means the end of that day in the clinic's zone. Raises GatewayError (400)."""
-    try:
-        if len(text) == 10:
-            return datetime.combine(date.fromisoformat(text), time.max, zone).astimezone(UTC)
-        value = datetime.fromisoformat(text.replace(" ", "+"))
-    except ValueError:
-        raise _bad(name) from None
-    return (value if value.tzinfo else value.replace(tzinfo=zone)).astimezone(UTC)
-
-
-def _bad(name: str) -> GatewayError:
-    return UnreadableError(f"{name} must be a date (2026-03-01) or a date and time with zone (2026-03-01T09:00:00Z)", name)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from fhir_gateway.bodies import TooLarge, read_body
-from fhir_gateway.errors import GatewayError, TooLargeError, UnreadableError
+from fhir_gateway.errors import NotFoundError, TooLargeError, UnreadableError
 from fhir_gateway.pipeline import Gateway
-from fhir_gateway.pipeline.results import Written
-from fhir_gateway.rest import answers, capability, requests, searchset
+from fhir_gateway.pipeline.results import RawMessage, Written
+from fhir_gateway.pipeline.writes import given_object
+from fhir_gateway.rest import answers, capability, requests
 from fhir_gateway.security.request import principal_of
 from fhir_gateway.validation import shapes
+from fhir_gateway.wording import moment_of
 
 router = APIRouter()
 Result = TypeVar("Result")
@@ -64,7 +66,7 @@ async def completeness(request: Request, id: str) -> Response:
     given = request.query_params.get("asOf")
     if given is None and request.method == "POST":
         given = _parameter(await _body(request, gateway), "asOf")
-    moment = requests.moment(given, gateway.settings.zone, "asOf") if given else None
+    moment = moment_of(given, gateway.settings.zone, "asOf") if given else None
     principal = principal_of(request)
     return answers.answer(await _run(request, lambda: gateway.completeness(principal, id, moment)))
 
@@ -73,7 +75,7 @@ def _parameter(body: bytes, name: str) -> str | None:
     """A primitive parameter out of a Parameters resource, None when the body is empty or does not hold it."""
     if not body.strip():
         return None
-    given = answers.decode_object(body)
+    given = given_object(body)
     if given.get("resourceType") != "Parameters":
         raise UnreadableError("The body of an operation is a Parameters resource", "resourceType")
     for entry in given.get("parameter") or ():
@@ -93,9 +95,9 @@ async def search(request: Request, type: str) -> Response:
     if request.method == "POST":
         read = await read_body(request, gateway.settings.message_bytes)
         form = read if isinstance(read, bytes) else read.head
-    asked = searchset.Asked(type, requests.search_pairs(request, form), requests.base_of(request), requests.lenient(request))
+    pairs, base, lenient = requests.search_pairs(request, form), requests.base_of(request), requests.lenient(request)
     principal = principal_of(request)
-    return answers.answer(await _run(request, lambda: searchset.run(gateway, principal, asked)))
+    return answers.answer(await _run(request, lambda: gateway.search(principal, type, pairs, base, lenient=lenient)))
 
 
 @router.post("/fhir/{type}", summary="Create")
@@ -161,13 +163,7 @@ async def delete(request: Request, type: str, id: str) -> Response:
 
 def _known(type: str) -> None:
     if not shapes.known(type):
-        raise _unknown_type(type)
-
-
-def _unknown_type(type: str) -> GatewayError:
-    from fhir_gateway.errors import NotFoundError
-
-    return NotFoundError(f"'{type[:64]}' is not a resource type of FHIR R4 known here")
+        raise NotFoundError(f"'{type[:64]}' is not a resource type of FHIR R4 known here")
 
 
 def _written(request: Request, written: Written) -> Response:
@@ -184,7 +180,7 @@ def _written(request: Request, written: Written) -> Response:
             return answers.answer(stored.body, status, headers)
 
 
-def _raw(request: Request, raw: Any) -> Response:
+def _raw(request: Request, raw: RawMessage) -> Response:
     """A kept message as Binary: its bytes when the client asks for their type, the FHIR resource otherwise."""
     accept = request.headers.get("accept", "")
     if raw.content_type.split(";")[0] in accept:

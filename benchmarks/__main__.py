@@ -1,0 +1,34 @@
+"""Run every benchmark: `python -m benchmarks [FILE.hl7 …]` (default: the synthetic referral; give REF-I12-01.hl7 for the published ratio)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import intake, mapping
+
+DEFAULT = Path(__file__).parents[1] / "fixtures/v2/ref_i12/breast-second-opinion/input.hl7"
+
+
+def main() -> None:
+    """Print one table per message and one for the whole way."""
+    console = Console()
+    for path in [Path(name) for name in sys.argv[1:]] or [DEFAULT]:
+        table = Table(title=f"{path.name}: one message, one thread", title_justify="left")
+        for column in ("step", "µs a message", "messages/s", "× hl7apy parse"):
+            table.add_column(column, justify="right" if column != "step" else "left")
+        for step in mapping.measure(path.read_bytes()):
+            table.add_row(step.name, f"{step.seconds * 1e6:,.0f}", f"{1 / step.seconds:,.0f}", f"{step.ratio:,.0f}")
+        console.print(table)
+    table = Table(title="Bytes to acknowledgement: MLLP over a real socket, SQLite with synchronous=FULL", title_justify="left")
+    for column in ("connections", "messages", "messages/s", "p50 ms", "p99 ms"):
+        table.add_column(column, justify="right")
+    for run in intake.measure():
+        table.add_row(str(run.connections), str(run.messages), f"{run.rate:,.0f}", f"{run.p50 * 1e3:.1f}", f"{run.p99 * 1e3:.1f}")
+    console.print(table)
+
+
+main()

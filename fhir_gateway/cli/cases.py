@@ -1,0 +1,84 @@
+"""`fhir-gateway case`: what every case still lacks, as a table or as JSON."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from fhir_gateway.cli.connection import STAFF, gateway
+from fhir_gateway.cli.terminal import out, write
+from fhir_gateway.settings import Settings
+from fhir_gateway.validation import encode
+from fhir_gateway.wording import moment_of
+
+app = typer.Typer(help="Second-opinion cases and what they still lack", no_args_is_help=True)
+
+COLOURS = {"accepted": "green", "waived": "green", "not-applicable": "dim", "received": "yellow", "expiring": "yellow", "requested": "cyan", "expected": "cyan"}
+GATES = {"satisfied": "green", "not-satisfied": "red", "indeterminate": "yellow"}
+
+
+@app.command("list")
+def list_cases(
+    json: Annotated[bool, typer.Option("--json", help="As JSON")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000)] = 100,
+) -> None:
+    """Open cases, most urgent first."""
+    with gateway() as opened:
+        rows = opened.cases(STAFF, limit)
+    if json:
+        write(encode(rows))
+        return
+    table = Table()
+    for column in ("case", "referral", "state", "second opinion", "checklist", "open", "due", "appointment", "records", "permission", "money"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        gates = [_gate(row["gates"].get(name, {}).get("state", "")) for name in ("records", "permission", "money")]
+        confirmed = "confirmed" if row["confirmed"] else "[yellow]unconfirmed[/]"
+        cells = [row[key] or "" for key in ("id", "referral", "state")]
+        dates = [str(row[key] or "") for key in ("openItems", "due", "appointment")]
+        table.add_row(*map(str, cells), confirmed, row["tumourGroup"], *dates, *gates)
+    out.print(table)
+
+
+@app.command("show")
+def show(
+    case: Annotated[str, typer.Argument(metavar="CASE", help="ServiceRequest id, Task id, or the referral's identifier")],
+    as_of: Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="What the answer would have been then")] = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON")] = False,
+) -> None:
+    """One case: its gates and every required record."""
+    moment = moment_of(as_of, Settings().zone, "--as-of") if as_of else None
+    with gateway() as opened:
+        flat = opened.case(STAFF, case, moment)
+    if json:
+        write(encode(flat))
+        return
+    print_case(flat)
+
+
+def print_case(flat: dict[str, Any]) -> None:
+    """The flat answer as a person reads it."""
+    head = flat["case"]
+    dates = "   ".join(f"{name} {head[name]}" for name in ("due", "appointment", "decideBy") if head.get(name))
+    out.print(f"[bold]Case {head['id']}[/]   state [bold]{head['state']}[/]   as of {head['asOf']}   {dates}")
+    for name, gate in flat["gates"].items():
+        out.print(f"  {name:11} {_gate(gate['state'])}  {gate.get('reason') or ''}")
+    table = Table()
+    for column in ("item", "state", "why", "due", "good until", "supplied by"):
+        table.add_column(column, overflow="fold")
+    for item in flat["items"]:
+        state = item["state"]
+        supplied = ", ".join(_reference(reference) for reference in item.get("suppliedBy") or ())
+        shown = f"[{COLOURS.get(state, 'red')}]{state}[/]"
+        table.add_row(item.get("title", item["id"]), shown, item.get("reason") or "", str(item.get("due") or ""), str(item.get("goodUntil") or ""), supplied)
+    out.print(table)
+
+
+def _reference(value: Any) -> str:
+    return str(value.get("reference", "")) if isinstance(value, dict) else str(value)
+
+
+def _gate(state: str) -> str:
+    return f"[{GATES.get(state, 'white')}]{state}[/]"

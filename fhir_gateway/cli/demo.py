@@ -1,0 +1,162 @@
+"""`fhir-gateway demo`: the main job on an embedded database. A referral arrives on three channels; its case fills up before your eyes."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import httpx
+import typer
+import uvicorn
+
+from fhir_gateway.app import build
+from fhir_gateway.cli.cases import print_case
+from fhir_gateway.cli.serving import address
+from fhir_gateway.cli.terminal import out, stop
+from fhir_gateway.events import configure
+from fhir_gateway.hl7v2.client import MllpClient
+from fhir_gateway.pipeline import open_store
+from fhir_gateway.settings import Settings
+from mappers import v2
+
+# What the demo sends, in order: (channel, file below fixtures/, what it is).
+STORY: Final = (
+    ("mllp", "v2/ref_i12/breast-second-opinion/input.hl7", "REF^I12: the referral, with two insurances and a consent"),
+    ("http", "v2/oru_r01/pathology-pdf/input.hl7", "ORU^R01: the pathology report as a PDF with its coded findings"),
+    ("fhir", "cases/breast/imaging-and-notes.json", "FHIR transaction: mammography with images, and the doctors' notes"),
+)
+
+
+def demo(
+    fixtures: Annotated[Path, typer.Option("--fixtures", help="Folder of the synthetic messages")] = Path(__file__).parents[2] / "fixtures",
+    once: Annotated[bool, typer.Option("--once", help="End after printing instead of serving on")] = False,
+) -> None:
+    """Start the gateway on an embedded database, send a synthetic breast-cancer referral through MLLP, HTTP and FHIR, and show its case."""
+    if not fixtures.is_dir():
+        stop(f"The demo's messages are not at {fixtures}; run it from a checkout, or say --fixtures FOLDER", 2)
+    configure("warning")
+    with tempfile.TemporaryDirectory(prefix="second-opinion-demo-") as folder:
+        settings = Settings(
+            database_url=f"sqlite:///{folder}/demo.db", auth="off", host="127.0.0.1", http_port=_free(8080), mllp_port=_free(2575), workers=1
+        )
+        store = open_store(settings)
+        store.upgrade()
+        store.close()
+        with _served(settings):
+            _tell(settings, fixtures)
+            if not once:
+                _wait()
+
+
+def _tell(settings: Settings, fixtures: Path) -> None:
+    base = address(settings)
+    case = ""
+    for number, (channel, name, title) in enumerate(STORY):
+        raw = (fixtures / name).read_bytes()
+        out.print(f"\n[bold cyan]{number + 1}. over {channel.upper()}[/] {title}")
+        out.print(f"   → {_send(channel, raw, settings)}", markup=False)
+        if number == 0:
+            case = _newest_case(base)
+            out.print("\n[bold]The case as the referral opened it[/]")
+            print_case(_flat(base, case))
+    out.print("\n[bold]The same case now[/]")
+    print_case(_flat(base, case))
+    out.print(f"\nLook at it:\n  {base}/fhir/ServiceRequest/{case}/$completeness\n  {base}/fhir/Task?focus=ServiceRequest/{case}")
+    out.print(f"  {base}/fhir/DiagnosticReport\n  {base}/fhir/metadata\n  {base}/readyz")
+    out.print(f"Send to it:\n  fhir-gateway send FILE --mllp 127.0.0.1:{settings.mllp_port}\n  fhir-gateway send FILE --url {base}/hl7v2")
+    out.print("Everybody on this machine is the clinic's administrator here (GATEWAY_AUTH=off); sign-in and the worklist pages are not built yet.")
+
+
+def _send(channel: str, raw: bytes, settings: Settings) -> str:
+    if channel == "mllp":
+        with MllpClient("127.0.0.1", settings.mllp_port) as client:
+            return " ".join(v2.read_ack(client.exchange(raw))[:2])
+    base = address(settings)
+    if channel == "http":
+        response = httpx.post(f"{base}/hl7v2", content=raw, headers={"Content-Type": "x-application/hl7-v2+er7"}, timeout=30)
+        return " ".join(v2.read_ack(response.content)[:2])
+    response = httpx.post(f"{base}/fhir", content=raw, headers={"Content-Type": "application/fhir+json"}, timeout=30)
+    return f"{response.status_code} {response.json().get('type', response.text[:300])}, {len(response.json().get('entry', ()))} entries"
+
+
+def _newest_case(base: str) -> str:
+    tasks = httpx.get(f"{base}/fhir/Task", params={"code": "fulfill"}, timeout=30).json()
+    entries: list[dict[str, Any]] = tasks.get("entry", [])
+    if not entries:
+        stop("The referral opened no case")
+    return str(entries[0]["resource"]["focus"]["reference"]).removeprefix("ServiceRequest/")
+
+
+def _flat(base: str, case: str) -> dict[str, Any]:
+    """The case as the FHIR operation answers it, laid out flat for the table."""
+    answer = httpx.get(f"{base}/fhir/ServiceRequest/{case}/$completeness", timeout=30).json()
+    parameters = answer["contained"][0]["parameter"]
+    parts = [(entry["name"], {name: value for name, value in map(_part, entry.get("part", ()))}) for entry in parameters]
+    return {
+        "case": next(part for name, part in parts if name == "case"),
+        "gates": {part["name"]: part for name, part in parts if name == "gate"},
+        "items": [
+            {**part, "suppliedBy": [_part(p)[1] for p in entry["part"] if p["name"] == "suppliedBy"]}
+            for entry, (name, part) in zip(parameters, parts, strict=True)
+            if name == "item"
+        ],
+    }
+
+
+def _part(part: dict[str, Any]) -> tuple[str, Any]:
+    return part["name"], next((value for key, value in part.items() if key.startswith("value")), None)
+
+
+@contextmanager
+def _served(settings: Settings) -> Iterator[None]:
+    """The real server in a thread of this process."""
+    config = uvicorn.Config(
+        build(settings, host=settings.host, mllp_port=settings.mllp_port), host=settings.host, port=settings.http_port, log_level="warning", access_log=False
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 60
+    while not _ready(settings):
+        if not thread.is_alive() or time.monotonic() > deadline:
+            stop("The gateway did not start")
+        time.sleep(0.05)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+def _ready(settings: Settings) -> bool:
+    try:
+        return httpx.get(f"{address(settings)}/readyz", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _free(wanted: int) -> int:
+    """The port wanted, or any free one when it is taken."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError("no free port")
+
+
+def _wait() -> None:
+    out.print("\n[bold]Serving until Ctrl-C[/]")
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    stopped.wait()

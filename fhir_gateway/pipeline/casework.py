@@ -1,0 +1,211 @@
+"""Cases: opened by referrals, judged whenever something they hang on was written, and whenever time alone would change the answer.
+
+Everything here runs inside the transaction that wrote the resources, on the gateway's behalf: a referrer's message touches records the
+referrer may not see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from fhir_gateway import metrics
+from fhir_gateway.cases import answer, machine
+from fhir_gateway.cases.checklist import Checklist, compile_checklist
+from fhir_gateway.cases.choice import BASE, Choice, choose
+from fhir_gateway.cases.completeness import evaluate
+from fhir_gateway.cases.evidence import walk
+from fhir_gateway.cases.facts import diagnoses
+from fhir_gateway.cases.model import CaseFile, Evaluation, Moment, Policy
+from fhir_gateway.cases.referral import is_referral, moved, second_opinion, task_for
+from fhir_gateway.errors import NotFoundError
+from fhir_gateway.events import event
+from fhir_gateway.pipeline.casefile import Held, appointment_event, assemble
+from fhir_gateway.security.principal import GATEWAY, Principal
+from fhir_gateway.settings import Settings
+from fhir_gateway.store import Stored, Transaction
+from fhir_gateway.store.cases import Case
+from profiles import plandefinitions, valuesets
+from profiles.valuesets import Code
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Casework:
+    """plans, checklists: by name. referral_codes, opinion_codes: what says "referral" and "second opinion"."""
+
+    plans: dict[str, Json]
+    checklists: dict[str, Checklist]
+    referral_codes: frozenset[Code]
+    opinion_codes: frozenset[Code]
+    policy: Policy
+    settings: Settings
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Casework:
+        """Shipped checklists compiled once. Raises ChecklistError naming what is wrong with one."""
+        plans, sets = plandefinitions.load(), valuesets.load()
+        base = plans[BASE]
+        checklists = {name: compile_checklist(plan, None if name == BASE else base) for name, plan in plans.items()}
+        policy = Policy(review_days=settings.review_days, clinic=frozenset({settings.clinic_name}))
+        return cls(plans, checklists, sets["referral"], sets["second-opinion"], policy, settings)
+
+    # After a write
+
+    def after(self, tx: Transaction, written: Sequence[Stored], at: datetime) -> None:
+        """Open the cases that referrals among `written` call for, then judge every case the writes touch, once."""
+        if not written:
+            return
+        staff = tx.on_behalf_of(GATEWAY)
+        for referral in self._referrals(staff, written):
+            self._open(tx.on_behalf_of(Principal("gateway", referral.owner)), referral, written, at)
+        for case in staff.cases.touched_by(written):
+            self.judge(staff, case, at, "written")
+
+    def reevaluate(self, tx: Transaction, service_request_id: str, at: datetime) -> None:
+        """Judge one case because time has passed."""
+        case = tx.cases.get(f"ServiceRequest/{service_request_id}")
+        if case is not None:
+            self.judge(tx, case, at, "time")
+
+    def judge(self, tx: Transaction, case: Case, at: datetime, why: str) -> None:
+        """Evaluate a case, move it where its rules say, and keep the answer."""
+        held = assemble(tx, case)
+        if held is None:
+            return
+        held = self._appointed(tx, case, held, at)
+        choice, checklist, evaluation = self._evaluated(held.file, at)
+        if evaluation.event and held.task is not None:
+            self._move(tx, held.task, machine.state_of(held.task.resource), evaluation.event, "rule", at)
+        tx.cases.save(
+            case,
+            state=evaluation.state,
+            closed=evaluation.state in CLOSED,
+            confirmed=second_opinion(held.file.referral, self.opinion_codes),
+            checklist=evaluation.checklist,
+            tumour_group=choice.name,
+            due=evaluation.due,
+            appointment=evaluation.appointment,
+            decide_by=evaluation.decide_by,
+            next_change=evaluation.next_change,
+            evaluation=answer.flat(evaluation, checklist),
+        )
+        metrics.EVALUATIONS.labels(why).inc()
+        event("case-evaluated", "debug", case=case.service_request_id, open_items=len(evaluation.open_items), why=why)
+
+    # Reading
+
+    def flat(self, tx: Transaction, name: str, as_of: datetime | None, now: datetime) -> Json:
+        """The flat answer of a case by ServiceRequest id, Task id or referral number. Raises NotFoundError."""
+        case = tx.cases.get(name) or tx.cases.get(f"ServiceRequest/{name}") or tx.cases.get(f"Task/{name}")
+        if case is None:
+            raise NotFoundError("There is no such case")
+        return self._answer(tx, case, as_of, now)[0]
+
+    def guidance(self, tx: Transaction, service_request_id: str, as_of: datetime | None, now: datetime) -> Json:
+        """The GuidanceResponse of a case. Raises NotFoundError."""
+        case = tx.cases.get(f"ServiceRequest/{service_request_id}")
+        if case is None:
+            raise NotFoundError(f"There is no case for ServiceRequest/{service_request_id[:64]}")
+        flat, checklist = self._answer(tx, case, as_of, now)
+        return answer.guidance_response(flat, checklist, f"Patient/{case.patient_id}" if case.patient_id else None)
+
+    def listed(self, tx: Transaction, limit: int) -> list[Json]:
+        """Open cases, most urgent first, as a worklist shows them."""
+        return [
+            {
+                "id": case.service_request_id,
+                "task": case.task_id,
+                "referral": next((key.partition("|")[2] for key in tx.cases.keys_of(case) if "|" in key), None),
+                "state": case.state,
+                "confirmed": case.confirmed,
+                "tumourGroup": case.tumour_group,
+                "checklist": case.checklist,
+                "openItems": case.open_items,
+                "due": case.due.isoformat() if case.due else None,
+                "appointment": case.appointment.isoformat() if case.appointment else None,
+                "decideBy": case.decide_by.isoformat() if case.decide_by else None,
+                "gates": case.gates,
+            }
+            for case in tx.cases.list(limit=limit)
+        ]
+
+    def _answer(self, tx: Transaction, case: Case, as_of: datetime | None, now: datetime) -> tuple[Json, Checklist]:
+        """The kept answer while it holds; a fresh one for another moment or when its time is up. Nothing is stored."""
+        checklist = next((c for c in self.checklists.values() if c.canonical == case.checklist), None)
+        fresh = as_of is not None or checklist is None or (case.next_change is not None and case.next_change <= now)
+        if not fresh and checklist is not None and case.evaluation:
+            return case.evaluation, checklist
+        held = assemble(tx.on_behalf_of(GATEWAY), case, as_of)
+        if held is None:
+            raise NotFoundError("There was no such case then")
+        _, checklist, evaluation = self._evaluated(held.file, as_of or now)
+        return answer.flat(evaluation, checklist), checklist
+
+    def _evaluated(self, file: CaseFile, at: datetime) -> tuple[Choice, Checklist, Evaluation]:
+        choice = choose(self.plans, diagnoses(file))
+        checklist = self.checklists[choice.name]
+        return choice, checklist, evaluate(file, checklist, self.moment(at), self.policy)
+
+    def moment(self, at: datetime) -> Moment:
+        """A time in the clinic's calendar."""
+        holidays = frozenset(date.fromisoformat(day.strip()) for day in self.settings.holidays.split(",") if day.strip())
+        return Moment(at, self.settings.zone, holidays)
+
+    # Opening and moving
+
+    def _referrals(self, tx: Transaction, written: Sequence[Stored]) -> Iterable[Stored]:
+        """ServiceRequests among what was written, or focused on by it, that are referrals and have no case yet."""
+        focused = {str(r) for s in written if s.type in ("Task", "MessageHeader") for r in _focus(s.resource)}
+        based = {str(r) for s in written for r in walk(s.resource, "basedOn.reference")}
+        mine = {s.reference: s for s in written if s.type == "ServiceRequest"}
+        earlier = [reference for reference in focused if reference.startswith("ServiceRequest/") and reference not in mine]
+        for reference, stored in {**mine, **tx.resources.read_many(earlier)}.items():
+            if stored.deleted or tx.cases.get(reference) is not None:
+                continue
+            if is_referral(stored.resource, reference in focused, self.referral_codes, has_results=reference in based):
+                yield stored
+
+    def _open(self, tx: Transaction, referral: Stored, written: Sequence[Stored], at: datetime) -> None:
+        confirmed = second_opinion(referral.resource, self.opinion_codes)
+        owner = {"display": self.settings.clinic_name}
+        sent = next((s for s in written if s.type == "Task" and referral.reference in _focus(s.resource)), None)
+        made = task_for(referral.resource, now=at, confirmed=confirmed, owner=owner)
+        if sent is None:
+            task = tx.resources.create(made, inbox_id=referral.inbox_id)
+        else:  # the sender's own Task becomes the coordination Task: what it said stays, the state is ours from now on
+            ours = {key: made[key] for key in ("status", "businessStatus", "lastModified", "meta") if key in made}
+            task = tx.resources.update({**made, **sent.resource, **ours}, inbox_id=referral.inbox_id)
+        tx.cases.open(referral, task_id=task.id, confirmed=confirmed)
+        event("case-opened", case=referral.id, confirmed=confirmed)
+
+    def _appointed(self, tx: Transaction, case: Case, held: Held, at: datetime) -> Held:
+        """The case after what its appointment calls for."""
+        if held.task is None:
+            return held
+        state = machine.state_of(held.task.resource)
+        before = case.evaluation["case"].get("appointment") if case.evaluation else None
+        wanted = appointment_event(held.appointment, state, before)
+        if wanted is None or (state, wanted) not in machine.TABLE:
+            return held
+        task = self._move(tx, held.task, state, wanted, "clinic", at)
+        file = CaseFile(**{name: getattr(held.file, name) for name in held.file.__slots__} | {"task": task.resource})
+        return Held(file, task, held.appointment)
+
+    def _move(self, tx: Transaction, task: Stored, state: str, name: str, actor: str, at: datetime) -> Stored:
+        to = machine.move(state, name, actor).to
+        if to == state:
+            return task
+        event("case-moved", case=task.id, from_state=state, to_state=to, event=name)
+        return tx.on_behalf_of(Principal("gateway", task.owner)).resources.update(moved(task.resource, to, at))
+
+
+CLOSED = frozenset({"opinion-issued", "declined", "cancelled", "expired", "entered-in-error"})
+
+
+def _focus(resource: Json) -> list[str]:
+    """References a Task or MessageHeader focuses on."""
+    return [str(reference) for reference in walk(resource, "focus.reference")]

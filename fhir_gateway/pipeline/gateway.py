@@ -1,0 +1,232 @@
+"""The gateway as the edges see it: one object, wired once, safe to call from any thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from fhir_gateway.errors import GoneError, InvalidError, NotFoundError
+from fhir_gateway.events import event
+from fhir_gateway.pipeline import writes
+from fhir_gateway.pipeline.casework import Casework
+from fhir_gateway.pipeline.intake import FHIR_TYPE, V2_TYPE
+from fhir_gateway.pipeline.messages import V2Intake
+from fhir_gateway.pipeline.results import RawMessage, Written
+from fhir_gateway.pipeline.search import searched
+from fhir_gateway.pipeline.submissions import BundleIntake
+from fhir_gateway.pipeline.translate import translated
+from fhir_gateway.security.principal import GATEWAY, Principal
+from fhir_gateway.settings import Settings
+from fhir_gateway.store import InboxEntry, Store, Stored, Transaction
+from fhir_gateway.validation import shapes
+from mappers import v2
+from profiles import conceptmaps
+
+Json = dict[str, Any]
+Result = TypeVar("Result")
+
+
+def open_store(settings: Settings) -> Store:
+    """The store the settings name; nothing is opened or migrated yet. Raises DatabaseUrlError."""
+    return Store(settings.database_url, pool_size=settings.threads + 2)
+
+
+class Gateway:
+    """Everything that can be asked of the service. Errors are those of `fhir_gateway.errors`."""
+
+    def __init__(self, settings: Settings, executor: Executor, clock: Callable[[], datetime] | None = None) -> None:
+        self.settings = settings
+        self.executor = executor
+        self.clock = clock or (lambda: datetime.now(UTC))
+        self.store = open_store(settings)
+        self.casework = Casework.from_settings(settings)
+        self.messages = V2Intake(self.store, conceptmaps.load(), v2.Site(timezone=settings.source_zone), self.casework, self.clock)
+        self.bundles = BundleIntake(self.store, self.casework, settings, self.clock)
+
+    # Running
+
+    def start(self) -> None:
+        """Check the schema, build the models of the common types, finish what a crash left half done. Raises the store's SchemaError."""
+        self.store.check()
+        for name in ("Bundle", "ServiceRequest", "Patient", "DiagnosticReport", "Observation", "Coverage", "Task", "DocumentReference", "Provenance"):
+            shapes.shape_of_resource(name)
+        event("recovered", messages=self.recover())
+
+    def stop(self) -> None:
+        """Close the database."""
+        self.store.close()
+
+    def recover(self) -> int:
+        """Work on every message that was acknowledged as received and not yet applied; how many there were."""
+        done = 0
+        while entries := self._pending():
+            for entry in entries:
+                self._finish(entry)
+            done += len(entries)
+        return done
+
+    def _pending(self) -> list[InboxEntry]:
+        with self.store.snapshot(GATEWAY) as tx:
+            return list(tx.inbox.pending(limit=50))
+
+    def _finish(self, entry: InboxEntry) -> None:
+        if entry.channel == "fhir":
+            self.bundles.finish(entry)
+        else:
+            self.messages.finish(entry)
+
+    def health(self) -> tuple[bool, dict[str, int]]:
+        """Does the database answer at the right version, and what is waiting?"""
+        if not self.store.ready():
+            return False, {}
+        return True, self.store.backlog(self.clock())
+
+    # HL7 v2
+
+    def receive_v2(self, raw: bytes, channel: str, peer: str) -> Iterator[bytes]:
+        """See V2Intake.receive."""
+        return self.messages.receive(raw, channel, peer)
+
+    def refuse_oversize(self, head: bytes, length: int, sha256: str, channel: str, peer: str) -> bytes:
+        """Keep the beginning of what is over the limit; the AR to send."""
+        return self.messages.oversize(head, length, sha256, channel, peer, self.settings.message_bytes)
+
+    def keep_broken(self, content: bytes, length: int, why: str, channel: str, peer: str) -> None:
+        """Keep bytes that made no whole message."""
+        self.messages.broken(content, length, why, channel, peer)
+
+    def retry(self, inbox_id: str) -> InboxEntry:
+        """Work on a refused or failed message again. Safe to repeat. Raises NotFoundError, ConflictError when it was processed or discarded."""
+        with translated():
+            entry = self.store.run(GATEWAY, self.clock(), lambda tx: tx.inbox.claim_for_retry(inbox_id))
+            self._finish(entry)
+            with self.store.snapshot(GATEWAY) as tx:
+                after = tx.inbox.get(inbox_id)
+        assert after is not None
+        return after
+
+    def discard(self, inbox_id: str) -> None:
+        """Put a refused or failed message aside for good; it stays readable."""
+        with translated():
+            self.store.run(GATEWAY, self.clock(), lambda tx: tx.inbox.discard(inbox_id))
+
+    # FHIR
+
+    def receive_bundle(self, raw: bytes, principal: Principal, base: str) -> tuple[int, bytes]:
+        """A transaction or batch: HTTP status and the answer's bytes."""
+        return self.bundles.receive(raw, principal, base)
+
+    def create(self, principal: Principal, type: str, raw: bytes, condition: str | None) -> Written:
+        """One new resource; with a condition only when nothing matches it."""
+        resource = self._given(raw, type)
+        body = {key: value for key, value in resource.items() if key != "id"}
+
+        def work(tx: Transaction) -> Written:
+            self._check_references(tx, body, type)
+            made = writes.create_if_none(tx, body, condition) if condition else writes.create(tx, body)
+            return self._after(tx, made)
+
+        return self._run(principal, work)
+
+    def update(self, principal: Principal, type: str, id: str, raw: bytes, version: int | None) -> Written:
+        """A new version of one resource, or its first under this id."""
+        resource = self._given(raw, type)
+        if resource.get("id") != id:
+            raise InvalidError("The id of the resource must be the id of the address", f"{type}.id")
+
+        def work(tx: Transaction) -> Written:
+            self._check_references(tx, resource, type)
+            return self._after(tx, writes.update(tx, resource, id, version, create_allowed=self.settings.update_as_create))
+
+        return self._run(principal, work)
+
+    def delete(self, principal: Principal, type: str, id: str, version: int | None) -> None:
+        """Mark one resource deleted. Repeating it is no error."""
+
+        def work(tx: Transaction) -> None:
+            if gone := writes.delete(tx, type, id, version):
+                tx.audit.append("delete", type, id)
+                self.casework.after(tx, [gone], self.clock())
+
+        self._run(principal, work)
+
+    def read(self, principal: Principal, type: str, id: str) -> Stored:
+        """The current version."""
+        with translated(), self.store.snapshot(principal) as tx:
+            stored = writes.read(tx, type, id)
+        self._audit(principal, "read", stored)
+        return stored
+
+    def vread(self, principal: Principal, type: str, id: str, version: int) -> Stored:
+        """One version."""
+        with translated(), self.store.snapshot(principal) as tx:
+            stored = tx.resources.vread(type, id, version)
+        if stored is None:
+            raise NotFoundError(f"There is no version {version} of {type}/{id[:64]}")
+        if stored.deleted:
+            raise GoneError(f"{type}/{id} was deleted in version {version}")
+        self._audit(principal, "vread", stored)
+        return stored
+
+    def raw_message(self, principal: Principal, inbox_id: str) -> RawMessage | None:
+        """A kept message by its inbox id, None when there is none for this principal (ADR 0009)."""
+        with self.store.snapshot(principal) as tx:
+            entry = tx.inbox.get(inbox_id)
+        if entry is None:
+            return None
+        return RawMessage(entry.id, entry.raw, FHIR_TYPE if entry.channel == "fhir" else V2_TYPE)
+
+    def completeness(self, principal: Principal, id: str, as_of: datetime | None) -> Json:
+        """The GuidanceResponse of one case. Raises NotFoundError when there is no such case for this principal."""
+        with translated(), self.store.snapshot(principal) as tx:
+            return self.casework.guidance(tx, id, as_of, self.clock())
+
+    def search(self, principal: Principal, type: str, pairs: list[tuple[str, str]], base: str, *, lenient: bool = False) -> Json:
+        """A searchset Bundle; `base` is what its links are built from. Unknown parameters are refused, or named and ignored when lenient."""
+        with translated(), self.store.snapshot(principal) as tx:
+            return searched(tx, type, pairs, base, self.settings, lenient=lenient)
+
+    # Cases
+
+    def case(self, principal: Principal, name: str, as_of: datetime | None) -> Json:
+        """The flat answer of one case, named by ServiceRequest id, Task id or the referral's identifier."""
+        with translated(), self.store.snapshot(principal) as tx:
+            return self.casework.flat(tx, name, as_of, self.clock())
+
+    def cases(self, principal: Principal, limit: int) -> list[Json]:
+        """Open cases, most urgent first."""
+        with translated(), self.store.snapshot(principal) as tx:
+            return self.casework.listed(tx, limit)
+
+    # Time
+
+    def evaluate_due(self, limit: int) -> int:
+        """Re-evaluate cases that time alone may have changed; how many there were."""
+        now = self.clock()
+        with self.store.snapshot(GATEWAY) as tx:
+            due = [case.service_request_id for case in tx.cases.due_for_evaluation(now, limit)]
+        for identity in due:
+            self.store.run(GATEWAY, now, lambda tx, identity=identity: self.casework.reevaluate(tx, identity, now))  # type: ignore[misc]
+        return len(due)
+
+    def _given(self, raw: bytes, type: str) -> Json:
+        return writes.checked(writes.given_object(raw), type)
+
+    def _check_references(self, tx: Transaction, resource: Json, type: str) -> None:
+        if self.settings.strict_references:
+            writes.check_references(tx, [(type, resource)], {f"{type}/{resource['id']}"} if "id" in resource else set())
+
+    def _after(self, tx: Transaction, made: Written) -> Written:
+        tx.audit.append("create" if made.created else "update", made.stored.type, made.stored.id)
+        if made.changed:
+            self.casework.after(tx, [made.stored], self.clock())
+        return made
+
+    def _run(self, principal: Principal, work: Callable[[Transaction], Result]) -> Result:
+        with translated():
+            return self.store.run(principal, self.clock(), work)
+
+    def _audit(self, principal: Principal, action: str, stored: Stored) -> None:
+        self.store.audit_later(principal, action, stored.type, stored.id, self.clock())

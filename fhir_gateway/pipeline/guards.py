@@ -1,0 +1,34 @@
+"""What no write may do, whatever entrance it comes by: pass by the case's state machine, or cut a case from its referral."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fhir_gateway.cases import machine
+from fhir_gateway.errors import ConflictError, TransitionError
+from fhir_gateway.store import Transaction
+
+Json = dict[str, Any]
+
+
+def guard_write(tx: Transaction, held: Json | None, resource: Json) -> None:
+    """Raises TransitionError when a write on a coordination Task is no legal move, with the legal ones named."""
+    if resource.get("resourceType") != "Task" or held is None:
+        return
+    case = tx.cases.get(f"Task/{held['id']}")
+    if case is None or case.task_id != held["id"]:
+        return
+    try:
+        machine.check_task_write(held, resource)
+    except machine.IllegalTransition as refusal:
+        raise TransitionError(str(refusal), "Task.status") from None
+
+
+def guard_delete(tx: Transaction, held: Json) -> None:
+    """Raises ConflictError for the referral or the Task of a case: a case ends by a transition, never by disappearing."""
+    kind, identity = held["resourceType"], held["id"]
+    if kind not in ("ServiceRequest", "Task"):
+        return
+    case = tx.cases.get(f"{kind}/{identity}")
+    if case is not None and identity in (case.service_request_id, case.task_id):
+        raise ConflictError(f"{kind}/{identity} belongs to a case, which ends by a transition ({machine.endings()}), not by deletion")

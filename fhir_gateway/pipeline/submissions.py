@@ -1,0 +1,197 @@
+"""FHIR Bundles: bytes → answer. A transaction passes the inbox like a message: bytes, effect and answer in one transaction.
+
+A Bundle with an identifier is recognised when it comes again with the same content and gets the identical answer. One without is new
+every time, as FHIR has it: a plain POST always creates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from fhir_gateway import metrics
+from fhir_gateway.errors import ConflictError, GatewayError, InvalidError, UnreadableError, UnsupportedError, operation_outcome
+from fhir_gateway.events import event
+from fhir_gateway.pipeline import bundles, writes
+from fhir_gateway.pipeline.casework import Casework
+from fhir_gateway.pipeline.intake import FHIR_TYPE, Arrival
+from fhir_gateway.pipeline.search import searched
+from fhir_gateway.pipeline.translate import translated
+from fhir_gateway.security.principal import Principal
+from fhir_gateway.settings import Settings
+from fhir_gateway.store import InboxEntry, Store, Transaction
+from fhir_gateway.store.inbox import InboxState
+from fhir_gateway.validation import InvalidResourceError, decode, encode, validate
+
+Json = dict[str, Any]
+Answer = tuple[int, bytes]
+KINDS: Final = ("transaction", "batch")
+
+
+@dataclass(frozen=True, slots=True)
+class BundleIntake:
+    """Everything the flow needs, wired once."""
+
+    store: Store
+    casework: Casework
+    settings: Settings
+    clock: Callable[[], datetime]
+
+    def receive(self, raw: bytes, principal: Principal, base: str) -> Answer:
+        """Take a Bundle in. Never raises for what it holds: the answer is a Bundle or an OperationOutcome."""
+        arrival = Arrival.now(raw, "fhir", principal.name, self.clock())
+        with metrics.INTAKE.labels("fhir").time():
+            return self._work(arrival, principal, base)
+
+    def finish(self, entry: InboxEntry) -> bytes:
+        """Work on a kept Bundle again. Safe to repeat."""
+        arrival = Arrival(entry.raw, "fhir", "retry", self.clock(), entry.id, entry.content_hash)
+        return self._work(arrival, Principal("gateway", entry.owner, "retry"), "")[1]
+
+    def _work(self, arrival: Arrival, principal: Principal, base: str) -> Answer:
+        bundle: Json = {}
+        try:
+            bundle = _readable(arrival.raw)
+            if bundle["type"] == "batch":
+                return self._batch(arrival, principal, base, bundle)
+            with translated():
+                return self.store.run(principal, arrival.at, lambda tx: self._apply(tx, arrival, principal, base, bundle))
+        except GatewayError as fault:
+            return self._refuse(arrival, principal, bundle, fault)
+        except Exception as fault:  # noqa: BLE001 - whatever a Bundle does to us, it is kept and answered
+            event("message-failed", "error", inbox=arrival.id, channel="fhir", type="Bundle", error=type(fault).__name__)
+            return self._refuse(arrival, principal, bundle, ConflictError("The Bundle could not be worked on; it is kept and can be sent or retried again"))
+
+    def _apply(self, tx: Transaction, arrival: Arrival, principal: Principal, base: str, bundle: Json) -> Answer:
+        control_id = _identifier(bundle)
+        same = tx.inbox.find_same(principal.organisation, control_id, arrival.hash) if control_id else None
+        if same is not None and same.state == "processed" and same.answer is not None:
+            return 200, same.answer
+        inbox_id = self._kept(tx, arrival, principal, bundle, same)
+        entries = bundles.entries_of(bundle, self.settings.bundle_entries, base)
+        responses = self._transact(tx, entries, base, inbox_id, arrival)
+        answer = encode({"resourceType": "Bundle", "type": "transaction-response", **({"entry": responses} if responses else {})})
+        tx.inbox.settle(inbox_id, "processed", answer=answer, answer_type=FHIR_TYPE)
+        self._log(arrival, "processed", "200")
+        return 200, answer
+
+    def _batch(self, arrival: Arrival, principal: Principal, base: str, bundle: Json) -> Answer:
+        """Each entry on its own: what fails does not touch the others. Never replayed by recovery, which could repeat what was done."""
+        given = bundle.get("entry") or []
+        if len(given) > self.settings.bundle_entries:
+            raise UnreadableError(f"The Bundle has {len(given)} entries; {self.settings.bundle_entries} is the limit", "Bundle.entry")
+        inbox_id = self.store.run(principal, arrival.at, lambda tx: self._kept(tx, arrival, principal, bundle, None, state="failed"))
+        responses: list[Json] = [{}] * len(given)
+        for position in sorted(range(len(given)), key=lambda p: (bundles.ORDER.get(given[p]["request"]["method"], 9), p)):
+            responses[position] = self._single(arrival, principal, base, given[position], position, inbox_id)
+        answer = encode({"resourceType": "Bundle", "type": "batch-response", **({"entry": responses} if responses else {})})
+        self.store.run(principal, arrival.at, lambda tx: tx.inbox.settle(inbox_id, "processed", answer=answer, answer_type=FHIR_TYPE))
+        self._log(arrival, "processed", "200")
+        return 200, answer
+
+    def _single(self, arrival: Arrival, principal: Principal, base: str, given: Json, position: int, inbox_id: str) -> Json:
+        def work(tx: Transaction) -> Json:
+            entry = bundles.entry_of(given, f"Bundle.entry[{position}]", base)
+            if entry.resource is not None:
+                writes.checked(entry.resource, entry.type, f"{entry.path}.resource")
+            return self._transact(tx, [entry], base, inbox_id, arrival)[0]
+
+        try:
+            with translated():
+                return self.store.run(principal, arrival.at, work)
+        except GatewayError as fault:
+            return bundles.failed(fault)
+
+    def _transact(self, tx: Transaction, entries: list[bundles.Entry], base: str, inbox_id: str, arrival: Arrival) -> list[Json]:
+        """Write the entries, check what they point at, and let the cases they touch know."""
+        done = bundles.transact(tx, entries, self._options(base, inbox_id))
+        if self.settings.strict_references:
+            coming = {stored.reference for stored in done.written}
+            writes.check_references(tx, [(f"{e.path}.resource", e.resource) for e in entries if e.resource], coming)
+        self.casework.after(tx, done.written, arrival.at)
+        return done.responses
+
+    def _kept(self, tx: Transaction, arrival: Arrival, principal: Principal, bundle: Json, same: InboxEntry | None, state: InboxState = "pending") -> str:
+        if same is not None:
+            return same.id
+        if tx.inbox.get(arrival.id) is not None:
+            return arrival.id
+        return tx.inbox.add(
+            id=arrival.id,
+            state=state,
+            channel="fhir",
+            sender=principal.organisation,
+            control_id=_identifier(bundle),
+            message_type=f"Bundle/{bundle.get('type', '')}"[:60],
+            raw=arrival.raw,
+            content_hash=arrival.hash,
+            charset="UTF-8",
+        )
+
+    def _refuse(self, arrival: Arrival, principal: Principal, bundle: Json, fault: GatewayError) -> Answer:
+        """Keep what can't be taken, with its located issues."""
+        answer = encode(operation_outcome(fault.issues))
+        findings = [{"severity": i.severity, "code": i.code, "text": i.text, "where": i.expression or None} for i in fault.issues]
+
+        def keep(tx: Transaction) -> None:
+            control_id = _identifier(bundle)
+            same = tx.inbox.find_same(principal.organisation, control_id, arrival.hash) if control_id else None
+            if same is not None and same.state == "processed":
+                return
+            inbox_id = self._kept(tx, arrival, principal, bundle, same)
+            state = "failed" if isinstance(fault, ConflictError) else "refused"
+            tx.inbox.settle(inbox_id, state, answer=answer, answer_type=FHIR_TYPE, findings=findings)  # type: ignore[arg-type]
+
+        self.store.run(principal, arrival.at, keep)
+        self._log(arrival, "refused", str(fault.http))
+        return fault.http, answer
+
+    def _options(self, base: str, inbox_id: str) -> bundles.Options:
+        return bundles.Options(base, self.settings.strict_references, self.settings.update_as_create, inbox_id, self._search(base))
+
+    def _search(self, base: str) -> bundles.Search:
+        return lambda tx, type, pairs: searched(tx, type, pairs, base, self.settings)
+
+    def _log(self, arrival: Arrival, state: str, code: str) -> None:
+        metrics.MESSAGES.labels("fhir", "Bundle", code).inc()
+        event("message-received", inbox=arrival.id, channel="fhir", type="Bundle", bytes=len(arrival.raw), state=state, code=code)
+
+
+def _readable(raw: bytes) -> Json:
+    try:
+        bundle = decode(raw)
+    except InvalidResourceError as fault:
+        raise UnreadableError(fault.issues[0].text, issues=fault.issues) from None
+    if bundle.get("resourceType") != "Bundle":
+        raise InvalidError("Only a Bundle may be posted to the base address", "resourceType")
+    if bundle.get("type") not in KINDS:
+        raise UnsupportedEntryError(f"A Bundle of type '{str(bundle.get('type'))[:40]}' is not taken here; send transaction or batch", "Bundle.type")
+    issues = validate(bundle if bundle["type"] == "transaction" else _shell(bundle))
+    if issues:
+        raise InvalidError(issues[0].text, issues=issues)
+    return bundle
+
+
+def _shell(batch: Json) -> Json:
+    """A batch without its resources: each of those is judged on its own."""
+    entries = batch.get("entry")
+    if not isinstance(entries, list):
+        return batch
+    bare = [{key: value for key, value in e.items() if key != "resource"} if isinstance(e, dict) else e for e in entries]
+    return {**batch, "entry": bare}
+
+
+class UnsupportedEntryError(UnsupportedError):
+    """A Bundle of a kind that is not worked on: the body is at fault, not the method."""
+
+    http = 422
+
+
+def _identifier(bundle: Json) -> str | None:
+    """Bundle.identifier as the control id; None when the Bundle has none to be recognised by."""
+    given = bundle.get("identifier")
+    if not isinstance(given, dict) or not given.get("value"):
+        return None
+    return f"{given.get('system', '')}|{given['value']}"

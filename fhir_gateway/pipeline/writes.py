@@ -1,0 +1,173 @@
+"""Single writes over FHIR (create, update, delete) with their conditions; a Bundle is many of these in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from fhir_gateway.errors import GoneError, InvalidError, NotFoundError, PreconditionError, UnknownParameterError, UnreadableError, UnsupportedError
+from fhir_gateway.pipeline.guards import guard_delete, guard_write
+from fhir_gateway.pipeline.identity import keys_of
+from fhir_gateway.pipeline.references import references
+from fhir_gateway.pipeline.results import Written
+from fhir_gateway.store import Stored, Transaction
+from fhir_gateway.store.errors import IdTakenError, SearchError
+from fhir_gateway.store.ids import new_id
+from fhir_gateway.store.search import parse_query
+from fhir_gateway.validation import InvalidResourceError, Issue, decode, shapes, validate
+from mappers.result import IdentityKey, Json
+
+MAX_MATCHES: Final = 2
+"""A condition needs to know only: none, one, or several."""
+
+
+def given_object(raw: bytes) -> Json:
+    """A request's body as one JSON object. Raises UnreadableError with the place of the fault."""
+    try:
+        return decode(raw)
+    except InvalidResourceError as fault:
+        raise UnreadableError(fault.issues[0].text, issues=fault.issues) from None
+
+
+def checked(resource: Json, type: str, at: str = "") -> Json:
+    """The resource when it is legal and of this type. Raises InvalidError with every fault."""
+    given = resource.get("resourceType")
+    if isinstance(given, str) and given != type and shapes.known(given):
+        raise InvalidError(f"A {given} can't be written at the address of {type}", f"{at}resourceType" if at else "resourceType")
+    issues = validate(resource, at)
+    if issues:
+        raise InvalidError(issues[0].text, issues=issues)
+    return resource
+
+
+def create(tx: Transaction, resource: Json, *, id: str | None = None, inbox_id: str | None = None) -> Written:
+    """Always a new resource. It claims the identity keys nobody holds."""
+    guard_write(tx, None, resource)
+    stored = tx.resources.create(resource, id=id, inbox_id=inbox_id)
+    tx.keys.claim(keys_of(resource), stored.type, stored.id, strict=False)
+    return Written(stored, created=True)
+
+
+def create_if_none(tx: Transaction, resource: Json, condition: str, *, id: str | None = None, inbox_id: str | None = None) -> Written:
+    """Conditional create: the one match as it is, or a new resource. Two at once never both create (identity keys, or a named lock)."""
+    type = str(resource["resourceType"])
+    key = _as_key(type, condition)
+    if key is None:
+        tx.lock(f"{type}?{condition}")
+    elif holder := next(iter(tx.keys.find([key])), None):
+        held = tx.resources.read(type, holder[2])
+        if held is not None and not held.deleted:
+            return Written(held, created=False, changed=False)
+    found = matches(tx, type, condition)
+    if len(found) > 1:
+        raise PreconditionError(f"The condition on {type} matches several resources", f"{type}")
+    if found:
+        return Written(found[0], created=False, changed=False)
+    identity = id or new_id()
+    if key is not None:
+        tx.keys.claim([key], type, identity, strict=True)
+    return create(tx, resource, id=identity, inbox_id=inbox_id)
+
+
+def update(tx: Transaction, resource: Json, id: str, version: int | None, *, create_allowed: bool, inbox_id: str | None = None) -> Written:
+    """A new version, or the first one under this id. The same content again makes no new version."""
+    type = str(resource["resourceType"])
+    held = tx.resources.read(type, id)
+    if held is None:
+        if version is not None:
+            raise PreconditionError(f"If-Match names a version of {type}/{id}, which does not exist")
+        if not create_allowed:
+            raise NotFoundError(f"There is no {type}/{id}, and creating by PUT is switched off")
+        return create(tx, {**resource, "id": id}, id=id, inbox_id=inbox_id)
+    if version is not None and held.version != version:
+        raise PreconditionError(f"{type}/{id} is at version {held.version}, not {version}")
+    if not held.deleted and _same(held.resource, resource):
+        return Written(held, created=False, changed=False)
+    guard_write(tx, None if held.deleted else held.resource, resource)
+    stored = tx.resources.update({**resource, "id": id}, inbox_id=inbox_id, clock=held.clock, expected_version=held.version)
+    tx.keys.claim(keys_of(resource), type, id, strict=False)
+    return Written(stored, created=held.deleted)
+
+
+def delete(tx: Transaction, type: str, id: str, version: int | None = None) -> Stored | None:
+    """Mark deleted and free its identity keys. Nothing happens when there is nothing."""
+    held = tx.resources.read(type, id)
+    if held is None or held.deleted:
+        return None
+    if version is not None and held.version != version:
+        raise PreconditionError(f"{type}/{id} is at version {held.version}, not {version}")
+    guard_delete(tx, held.resource)
+    gone = tx.resources.delete(type, id)
+    tx.keys.release(type, id)
+    return gone
+
+
+def read(tx: Transaction, type: str, id: str) -> Stored:
+    """The current version. Raises NotFoundError, or GoneError for a deleted one."""
+    stored = tx.resources.read(type, id)
+    if stored is None:
+        raise NotFoundError(f"There is no {type}/{id[:64]}")
+    if stored.deleted:
+        raise GoneError(f"{type}/{id} was deleted")
+    return stored
+
+
+def matches(tx: Transaction, type: str, condition: str) -> list[Stored]:
+    """Up to two resources that a condition (`identifier=…`, absolute or relative address or bare query) matches."""
+    query = condition.partition("?")[2] if "?" in condition else condition
+    pairs = parse_qsl(query, keep_blank_values=True)
+    if not pairs:
+        raise UnreadableError(f"A condition on {type} must name at least one search parameter", type)
+    try:
+        page = tx.search(type, parse_query(type, [*pairs, ("_count", str(MAX_MATCHES))]))
+    except SearchError as fault:
+        raise UnknownParameterError(str(fault), type) from None
+    return list(page.entries)
+
+
+def check_references(tx: Transaction, resources: Iterable[tuple[str, Json]], coming: set[str]) -> None:
+    """Refuse local references to what does not exist. resources: (FHIRPath, resource); coming: references written by the same request."""
+    wanted: dict[str, list[str]] = {}
+    for at, resource in resources:
+        for path, text in references(resource, at):
+            local = text.partition("/_history/")[0]
+            type, _, identity = local.partition("/")
+            if identity and "/" not in identity and "?" not in local and shapes.known(type) and local not in coming:
+                wanted.setdefault(local, []).append(path)
+    if not wanted:
+        return
+    held = tx.resources.read_many(sorted(wanted))
+    missing = [text for text in wanted if text not in held or held[text].deleted]
+    missing = [text for text in missing if not (text.startswith("Binary/") and tx.inbox.get(text[7:]))]
+    if missing:
+        issues = [Issue("error", "not-found", f"{text} does not exist here", path) for text in missing for path in wanted[text]]
+        raise InvalidError("A reference names a resource that does not exist", issues=issues)
+
+
+def supported(type: str) -> None:
+    """Refuse types no model is held for."""
+    if not shapes.known(type):
+        raise UnsupportedError(f"'{type[:64]}' is not a resource type of FHIR R4 known here")
+
+
+def _same(held: Json, given: Json) -> bool:
+    """Is the content equal but for id and what the server sets in meta?"""
+    return _content(held) == _content(given)
+
+
+def _content(resource: Json) -> Json:
+    content: dict[str, Any] = {key: value for key, value in resource.items() if key not in ("id", "meta")}
+    meta = {key: value for key, value in (resource.get("meta") or {}).items() if key not in ("versionId", "lastUpdated")}
+    return {**content, "meta": meta} if meta else content
+
+
+def _as_key(type: str, condition: str) -> IdentityKey | None:
+    """`identifier=system|value` alone is an identity key; anything else is not."""
+    query = condition.partition("?")[2] if "?" in condition else condition
+    pairs = parse_qsl(query)
+    if len(pairs) == 1 and pairs[0][0] == "identifier" and "," not in pairs[0][1]:
+        system, bar, value = pairs[0][1].partition("|")
+        if bar and system and value:
+            return IdentityKey(type, f"{system}|{value}")
+    return None

@@ -1,0 +1,73 @@
+"""The CapabilityStatement, made from what is there: the resource types a model is held for, the search parameter files, the routes."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import version
+from typing import Any, Final
+
+from fhir_gateway.pipeline import Gateway
+from fhir_gateway.validation import shapes
+from profiles import searchparameters
+from profiles.canonical import canonical
+
+Json = dict[str, Any]
+
+INTERACTIONS: Final = ("read", "vread", "create", "update", "delete", "search-type")
+SYSTEM_INTERACTIONS: Final = ("transaction", "batch")
+SERVED_SINCE: Final = "2026-11-22"
+
+
+def statement(base: str, gateway: Gateway) -> Json:
+    """`GET /fhir/metadata`. `base` is the address this client used."""
+    return {
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": SERVED_SINCE,
+        "kind": "instance",
+        "software": {"name": "Second Opinion Gateway", "version": version("second-opinion-gateway")},
+        "implementation": {"description": f"{gateway.settings.clinic_name}: second-opinion referrals", "url": base},
+        "fhirVersion": "4.0.1",
+        "format": ["application/fhir+json", "json"],
+        "rest": [
+            {
+                "mode": "server",
+                "security": {"description": _security(gateway)},
+                "resource": _resources(gateway.settings.update_as_create),
+                "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS],
+            }
+        ],
+    }
+
+
+def _security(gateway: Gateway) -> str:
+    if gateway.settings.auth == "off":
+        return "Sign-in is switched off: this server listens on a loopback address only and everyone is the clinic's administrator."
+    return "Every request is refused until sign-in (SMART Backend Services) is available."
+
+
+@cache
+def _resources(update_as_create: bool) -> list[Json]:
+    by_type: dict[str, list[Json]] = {}
+    common: list[Json] = []
+    for parameter in searchparameters.load():
+        entry = {"name": parameter.code, "definition": parameter.derived_from or parameter.url, "type": parameter.kind}
+        (common if parameter.type == "Resource" else by_type.setdefault(parameter.type, [])).append(entry)
+    return [
+        {
+            "type": type,
+            "interaction": [{"code": code} for code in INTERACTIONS],
+            "versioning": "versioned-update",
+            "readHistory": True,
+            "updateCreate": update_as_create,
+            "conditionalCreate": True,
+            "conditionalRead": "full-support",
+            "searchParam": [*common, *sorted(by_type[type], key=lambda entry: str(entry["name"]))],
+            **({"operation": [_COMPLETENESS]} if type == "ServiceRequest" else {}),
+        }
+        for type in sorted(by_type)
+        if shapes.known(type)
+    ]
+
+
+_COMPLETENESS: Final = {"name": "completeness", "definition": canonical("OperationDefinition", "completeness")}

@@ -1,0 +1,126 @@
+"""The desk on which one message is mapped: its drafts, findings and ledger, and where in the message the work stands.
+
+Made by `map_message` for one message and thrown away after it. Tables and datatypes write to it; nothing here knows a segment's meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from hashlib import sha1
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from mappers.result import Clock, Draft, Finding, Json, LedgerEntry, Location
+from mappers.v2.message import SUB, Message, Repetition, Segment
+from profiles.canonical import canonical
+from profiles.conceptmaps import Tables
+
+V2_FIELD: Final = canonical("StructureDefinition", "v2-field")
+"""Extension that keeps one v2 leaf value: `field` names its place (`PID-3.9.2`), `value` is the decoded text."""
+
+RAW_MESSAGE: Final = "urn:second-opinion-gateway:raw-message"
+"""Stands for the kept raw message in references until whoever stores it knows its address."""
+
+WHOLE: Final = -1
+"""A component mask that takes every component."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the mapper must know about where it runs. timezone: of local times without offset; None leaves such times as dates."""
+
+    timezone: ZoneInfo | None = None
+
+
+@dataclass(slots=True)
+class Context:
+    """One message being mapped."""
+
+    message: Message
+    tables: Tables
+    site: Site
+    sender: str
+    clock: Clock = Clock()
+    drafts: list[Draft] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    ledger: list[LedgerEntry] = field(default_factory=list)
+    segment: Segment = field(init=False)
+    number: int = 0  # field being mapped
+    repetition: int = 1
+    left: int = 0  # components of the repetition the datatype could not use after all (bit n for component n)
+    done: set[int] = field(default_factory=set)  # indices of segments accounted for
+    known: dict[tuple[str, ...], Draft] = field(default_factory=dict)  # people, organisations, places met in this message
+    slices: dict[tuple[str, str, int], Json] = field(default_factory=dict)
+    patient: Draft = field(init=False)
+    _count: int = 0
+    _seed: bytes = b""
+
+    def new(self, resource_type: str, **elements: Any) -> Draft:
+        """A draft that is not part of the result yet. Its full_url depends on the message's bytes and on how many came before it, on nothing else."""
+        self._count += 1
+        if not self._seed:
+            self._seed = bytes.fromhex(self.message.digest)
+        digest = sha1(self._seed + self._count.to_bytes(4, "big"), usedforsecurity=False).hexdigest()
+        # laid out as a version 5 (name-based) UUID, RFC 4122 4.3
+        url = f"urn:uuid:{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{'89ab'[int(digest[16], 16) & 3]}{digest[17:20]}-{digest[20:32]}"
+        return Draft({"resourceType": resource_type, **elements}, url, clock=self.clock)
+
+    def add(self, draft: Draft) -> Draft:
+        """Make the draft part of the result."""
+        self.drafts.append(draft)
+        return draft
+
+    def remember(self, draft: Draft, *names: tuple[str, ...]) -> Draft:
+        """Add a draft that later fields of the message may mean as well, under the names they would use."""
+        for name in names:
+            self.known.setdefault(name, draft)
+        return self.add(draft)
+
+    def find(self, code: str, text: str, component: int | None = None, severity: Any = "warning") -> None:
+        """Record a finding at the field being mapped. `text` must not quote the value."""
+        repetition = self.repetition if self.repetition > 1 else None
+        self.findings.append(Finding(severity, code, text, self.segment.where(self.number, repetition, component)))
+
+    def leave(self, component: int, code: str = "", text: str = "") -> None:
+        """The datatype can't use this component: it will be kept, and reported when `code` says what is wrong with it."""
+        self.left |= 1 << component
+        if code:
+            self.find(code, text, component)
+
+    def refuse(self, code: str, text: str, component: int | None = None) -> None:
+        """The datatype can't use the repetition at all: kept whole and reported. Returns None, which is what the datatype answers then."""
+        self.find(code, text, component)
+
+    def place(self) -> str:
+        """Name of the field being mapped: `PID-3`, `PID-3(2)` for a further repetition."""
+        name = f"{self.segment.name}-{self.number}"
+        return f"{name}({self.repetition})" if self.repetition > 1 else name
+
+
+def reference(draft: Draft) -> Json:
+    """A reference to another draft of the same message."""
+    return {"reference": draft.full_url}
+
+
+def kept(place: str, value: str) -> Json:
+    """The extension that keeps one leaf value."""
+    return {"url": V2_FIELD, "extension": [{"url": "field", "valueString": place}, {"url": "value", "valueString": value}]}
+
+
+def leaves(repetition: Repetition, mask: int = WHOLE) -> Iterator[tuple[int, int | None, str]]:
+    """(component, subcomponent or None, text) of every valued leaf whose component is in the mask."""
+    for number, component in enumerate(repetition, 1):
+        if not component or not mask >> number & 1:
+            continue
+        if SUB not in component:
+            if text := component.strip():
+                yield number, None, text
+            continue
+        for sub, leaf in enumerate(component.split(SUB), 1):
+            if text := leaf.strip():
+                yield number, sub, text
+
+
+def named_location(segment: Segment, number: int, repetition: int, component: int, sub: int | None) -> Location:
+    return Location(segment.name, segment.sequence, number, repetition if repetition > 1 else None, component, sub)

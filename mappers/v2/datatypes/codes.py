@@ -1,0 +1,186 @@
+"""CE, CWE, CNE, CF, IS, ID to CodeableConcept and Coding (guide: data type maps CWE[CodeableConcept] rows 3-15, CE rows 3-8)."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from mappers.result import Json
+from mappers.v2.context import Context
+from mappers.v2.datatypes.text import one_line, part
+from mappers.v2.message import Repetition
+from mappers.v2.table import Datatype, Primitive, takes
+from profiles.canonical import sender_system
+
+V2: Final = "http://terminology.hl7.org/CodeSystem/v2-"
+_HL7_TABLE: Final = re.compile(r"HL7(\d{4})", re.IGNORECASE)
+_OID: Final = re.compile(r"[0-2](\.(0|[1-9]\d*))+")
+_URI: Final = re.compile(r"(https?://|urn:)\S+")
+_TRIPLETS: Final = ((1, 7), (4, 8), (10, 13))  # identifier, text and system follow each other; the version stands elsewhere
+
+
+def coding_system(name: str, ctx: Context) -> str:
+    """CWE.3 as a URI: known names by ConceptMap 0396, HL7nnnn tables, OIDs, URIs; any other name is the sender's own and becomes a URI of that sender."""
+    found = ctx.tables.translate("0396-coding-system", name)
+    if found is not None:
+        return found.code
+    if match := _HL7_TABLE.fullmatch(name):
+        return V2 + match[1]
+    if _OID.fullmatch(name):
+        return "urn:oid:" + name
+    if _URI.fullmatch(name):
+        return name
+    return sender_system(ctx.sender, name)
+
+
+def concept(repetition: Repetition, ctx: Context, table: str = "") -> Json | None:
+    """CodeableConcept. table ("0074"): the HL7 table whose code system is meant when the sender names none."""
+    codings: list[Json] = []
+    text = part(repetition, 9)
+    for first, version in _TRIPLETS:
+        if first > len(repetition):
+            break
+        coding = _coding(repetition, first, version, ctx, table if first == 1 else "")
+        if coding is None:
+            continue
+        if "code" in coding:
+            codings.append(coding)
+        elif not text:
+            text = coding["display"]
+        elif text != coding["display"]:
+            codings.append(coding)
+    out: Json = {}
+    if codings:
+        out["coding"] = codings
+        if not text and len(codings) == 1 and "system" not in codings[0] and "display" not in codings[0]:
+            text = codings[0]["code"]
+    if text:
+        out["text"] = text
+    return out or None
+
+
+def _coding(repetition: Repetition, first: int, version: int, ctx: Context, table: str) -> Json | None:
+    code, display = part(repetition, first), part(repetition, first + 1)
+    if not code and not display:
+        return None
+    coding: Json = {}
+    if code:
+        name = part(repetition, first + 2)
+        if name:
+            coding["system"] = coding_system(name, ctx)
+        elif table:
+            coding["system"] = V2 + table
+        if edition := part(repetition, version):
+            coding["version"] = edition
+        coding["code"] = one_line(code)
+    if display:
+        coding["display"] = display
+    return coding
+
+
+@takes(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13)
+def cwe(repetition: Repetition, ctx: Context) -> Json | None:
+    """CodeableConcept; components from 14 on (OIDs and value sets) are kept."""
+    return concept(repetition, ctx)
+
+
+def coded(table: str) -> Datatype:
+    """CodeableConcept whose codes belong to HL7 table `table` ("0074") when the sender names no system: ID, IS and CWE alike."""
+
+    @takes(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13)
+    def coded_concept(repetition: Repetition, ctx: Context) -> Json | None:
+        return concept(repetition, ctx, table)
+
+    return coded_concept
+
+
+def translated(key: str, table: str) -> Datatype:
+    """CodeableConcept with the FHIR code first (ConceptMap `key`) and the sender's own beside it; untranslated codes stay as they are."""
+
+    @takes(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13)
+    def translated_concept(repetition: Repetition, ctx: Context) -> Json | None:
+        out = concept(repetition, ctx, table)
+        found = ctx.tables.translate(key, part(repetition, 1))
+        if out is not None and found is not None:
+            coding: Json = {"system": found.system, "code": found.code}
+            if found.display:
+                coding["display"] = found.display
+            if all(c.get("system") != found.system or c.get("code") != found.code for c in out["coding"]):
+                out["coding"].insert(0, coding)
+        return out
+
+    return translated_concept
+
+
+def table_coding(key: str, value: str, ctx: Context) -> Json | None:
+    """A bare code as the Coding a ConceptMap gives it."""
+    found = ctx.tables.translate(key, value) if value else None
+    if found is None:
+        return None
+    coding: Json = {"system": found.system, "code": found.code}
+    if found.display:
+        coding["display"] = found.display
+    return coding
+
+
+def coding_of(table: str) -> Datatype:
+    """A Coding: the first triplet only."""
+
+    @takes(1, 2, 3, 7)
+    def first_coding(repetition: Repetition, ctx: Context) -> Json | None:
+        return _coding(repetition, 1, 7, ctx, table)
+
+    return first_coding
+
+
+def fixed(system: str, code: str, display: str = "") -> Json:
+    """A CodeableConcept the table says, not the message."""
+    coding: Json = {"system": system, "code": code}
+    if display:
+        coding["display"] = display
+    return {"coding": [coding]}
+
+
+def as_extension(url: str, value_name: str, datatype: Datatype) -> Datatype:
+    """The value of `datatype` inside an extension: `as_extension(URL, "valueCodeableConcept", cwe)`."""
+
+    def extension(repetition: Repetition, ctx: Context) -> Json | None:
+        value = datatype.convert(repetition, ctx)
+        if value is None:
+            return None
+        if isinstance(value, tuple):  # a Primitive: value and extensions
+            out: Json = {"url": url, value_name: value[0]}
+            if value[1]:
+                out["_" + value_name] = {"extension": value[1]}
+            return out
+        return {"url": url, value_name: value}
+
+    return Datatype(datatype.name, extension, datatype.uses)
+
+
+ALTERNATE: Final = "http://hl7.org/fhir/StructureDefinition/alternate-codes"
+
+
+def status(key: str, table: str, default: str = "") -> Datatype:
+    """A code of a required binding whose source says more: the original goes along as `alternate-codes` when the translation is not exact or has a text.
+
+    An unknown code is reported (103); it becomes `default` with the original beside it, or is kept when there is no default.
+    """
+
+    @takes(1, 2, 3, 4, 5, 6, 7, 8, 9)
+    def bound_code(repetition: Repetition, ctx: Context) -> str | Primitive | None:
+        value = part(repetition, 1)
+        if not value and not default:
+            return None
+        found = ctx.tables.translate(key, value)
+        if found is not None and found.exact and len(repetition) == 1:
+            return found.code
+        if found is None:
+            ctx.find("103", f"code not in table {table}", 1)
+            if not default:
+                return None
+        original = concept(repetition, ctx, table)
+        code = found.code if found is not None else default
+        return Primitive(code, [{"url": ALTERNATE, "valueCodeableConcept": original}] if original else [])
+
+    return bound_code

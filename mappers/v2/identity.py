@@ -1,0 +1,100 @@
+"""Identity keys: the names by which the store recognises a resource (ARCHITECTURE.md, identity keys).
+
+One function per resource type; strongest key first. A key must not depend on MSH-10, so that the same content sent again is the same resource, and must
+not be weaker than what tells two real things apart: bare names count only within one sender, and for people within one patient.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Any, Final
+
+from mappers.result import IdentityKey, Json
+
+# Patient identifier types (table 0203) that name one person for good. Account and visit numbers (AN, VN) name an episode; a member number (MB) may be a family's.
+STRONG: Final = {"MR": 0, "MRT": 0, "PI": 1, "U": 1, "PT": 1, "": 2, "EN": 3, "NI": 3, "NH": 3, "NIIP": 4, "HC": 4, "JHN": 4, "PN": 4, "SS": 5, "SB": 5, "PPN": 6, "DL": 6}
+MEMBER: Final = frozenset({"MB", "MC", "MA", "SN"})
+
+
+def id_text(identifier: Json) -> str:
+    return f"{identifier.get('system', '')}|{identifier['value']}"
+
+
+def key(kind: str, *parts: str) -> IdentityKey:
+    return IdentityKey(kind, "\t".join(parts))
+
+
+def type_code(identifier: Json) -> str:
+    """The table 0203 code of an identifier, "" when it has none."""
+    codings = identifier.get("type", {}).get("coding", ())
+    return str(codings[0]["code"]) if codings else ""
+
+
+def folded(text: str) -> str:
+    """A name for comparison: no accents, case, punctuation or spaces."""
+    plain = unicodedata.normalize("NFKD", text)
+    return "".join(c for c in plain.casefold() if c.isalnum())
+
+
+def name_text(name: Json) -> str:
+    return folded(name.get("family", "")) + "," + folded(" ".join(name.get("given", ())))
+
+
+def digest(*parts: Any) -> str:
+    return sha256(repr(parts).encode()).hexdigest()[:32]
+
+
+def patient(resource: Json, sender: str) -> tuple[IdentityKey, ...]:
+    """By each identifier that names a person; a member number only together with the birth date; without any, by all demographics from the same sender."""
+    ranked: list[tuple[int, IdentityKey]] = []
+    for identifier in resource.get("identifier", ()):
+        kind = type_code(identifier)
+        if kind in STRONG:
+            ranked.append((STRONG[kind], key("Patient", id_text(identifier))))
+        elif kind in MEMBER and (born := resource.get("birthDate")):
+            ranked.append((8, key("Patient:MB", id_text(identifier), born)))
+    keys = tuple(dict.fromkeys(k for _, k in sorted(ranked, key=lambda pair: pair[0])))
+    if keys or not (resource.get("name") and resource.get("birthDate")):
+        return keys
+    who = [name_text(n) for n in resource["name"]]
+    return (key("Patient:unidentified", sender, digest(who, resource["birthDate"], resource.get("gender"), resource.get("address"), resource.get("telecom"))),)
+
+
+def practitioner(resource: Json, sender: str, patient_key: str) -> tuple[IdentityKey, ...]:
+    """By identifiers, the national provider number first; else by name within sender and patient."""
+    return _party("Practitioner", resource, [name_text(n) for n in resource.get("name", ())], sender, patient_key)
+
+
+def organization(resource: Json, sender: str) -> tuple[IdentityKey, ...]:
+    """By identifiers; else by name within the sender."""
+    return _party("Organization", resource, [folded(resource["name"])] if resource.get("name") else [], sender, "")
+
+
+def _party(kind: str, resource: Json, names: Iterable[str], sender: str, scope: str) -> tuple[IdentityKey, ...]:
+    identifiers = sorted(resource.get("identifier", ()), key=lambda i: not i.get("system", "").endswith("us-npi"))
+    if identifiers:
+        return tuple(dict.fromkeys(key(kind, id_text(i)) for i in identifiers))
+    return tuple(key(f"{kind}:name", sender, scope, n) for n in names if n.strip(","))[:1]
+
+
+def by_identifiers(kind: str, resource: Json, *suffix: str) -> tuple[IdentityKey, ...]:
+    """One key per identifier; its type code becomes part of the kind (`ServiceRequest:PLAC`). suffix: what else must agree."""
+    return tuple(
+        dict.fromkeys(key(f"{kind}:{t}" if (t := type_code(i)) else kind, id_text(i), *suffix) for i in resource.get("identifier", ()) if i.get("value"))
+    )
+
+
+def first(keys: tuple[IdentityKey, ...]) -> str:
+    """The strongest key's value, to scope the keys of what belongs to it; "" when there is none."""
+    return keys[0].value if keys else ""
+
+
+def code_text(concept: Json | None) -> str:
+    """What tells two codes apart: the first coding, else the text."""
+    if not concept:
+        return ""
+    for coding in concept.get("coding", ()):
+        return f"{coding.get('system', '')}|{coding.get('code', coding.get('display', ''))}"
+    return folded(concept.get("text", ""))

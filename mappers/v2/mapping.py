@@ -1,0 +1,48 @@
+"""One message, mapped: look the type up, map it, keep what nothing took, give every draft its keys."""
+
+from __future__ import annotations
+
+from mappers.result import Clock, Finding, Location, Mapped, Refused
+from mappers.v2 import dictionary, keys
+from mappers.v2.context import Context, Site
+from mappers.v2.datatypes.times import utc
+from mappers.v2.groups import Node
+from mappers.v2.message import Message
+from mappers.v2.messages.registry import MESSAGES, MessageType
+from mappers.v2.segments.msh import envelope, seal
+from mappers.v2.table import keep_segment
+from profiles.conceptmaps import Tables
+
+
+def map_message(message: Message, tables: Tables, site: Site) -> Mapped:
+    """HL7 v2 to drafts of FHIR R4 resources. Raises Refused for a type or event nobody maps (AR 200, 201 at MSH-9) and for a missing required segment (AE 100)."""
+    kind = _kind(message)
+    header = message.header
+    ctx = Context(message, tables, site, header.sender, Clock(message=utc(header.sent_at, site.timezone)))
+    ctx.findings.extend(message.findings)
+    ctx.findings.extend(dictionary.check(message))
+    ctx.patient = ctx.new("Patient")
+    made, provenance = envelope(Node(message.segments[0], [Node(s) for s in message.segments if s.name in ("SFT", "EVN")]), ctx)
+    focus = kind.map(ctx)
+    for segment in message.segments:
+        if segment.index not in ctx.done:
+            keep_segment(segment, provenance, ctx, "no table for the segment here")
+    seal(made, provenance, ctx, focus)
+    ctx.drafts.insert(0, made)
+    ctx.drafts.append(provenance)
+    keys.assign(ctx)
+    return Mapped(header, ctx.drafts, ctx.findings, ctx.ledger)
+
+
+def _kind(message: Message) -> MessageType:
+    msh = message.segments[0]
+    code, event = msh.value(9, 1), msh.value(9, 2)
+    found = MESSAGES.get((code, event))
+    if found is None:
+        known = any(c == code for c, _ in MESSAGES)
+        text = "event not supported" if known else "message type not supported"
+        raise Refused([Finding("error", "201" if known else "200", text, msh.where(9, None, 2 if known else 1))], "AR")
+    for name in found.required:
+        if not message.named(name):
+            raise Refused([Finding("error", "100", f"required segment {name} missing", Location(name))], "AE")
+    return found

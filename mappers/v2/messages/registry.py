@@ -1,0 +1,35 @@
+"""Which message types there are: one line each.
+
+To add one: a module in this folder with a function `(Context) -> Draft | None` (the draft the MessageHeader points at), a line here, a folder in `fixtures/v2/<type>/`.
+Types and events follow tables 0076 and 0003. What is not listed is refused (AR 200 or 201), never acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from mappers.result import Draft
+from mappers.v2.context import Context
+from mappers.v2.messages.oru_r01 import map_results
+from mappers.v2.messages.ref_i12 import map_referral
+from mappers.v2.messages.siu_s12 import map_appointment
+
+
+class MessageType(NamedTuple):
+    """How one event is mapped, and the segments without which it means nothing (refused AE 100)."""
+
+    map: Callable[[Context], Draft | None]
+    required: tuple[str, ...] = ("PID",)
+
+
+MESSAGES: Final = {
+    ("REF", "I12"): MessageType(map_referral),
+    ("ORU", "R01"): MessageType(map_results),
+    ("SIU", "S12"): MessageType(map_appointment, ("SCH", "PID")),
+    ("SIU", "S13"): MessageType(map_appointment, ("SCH", "PID")),
+    ("SIU", "S14"): MessageType(map_appointment, ("SCH", "PID")),
+    ("SIU", "S15"): MessageType(map_appointment, ("SCH", "PID")),
+    ("SIU", "S17"): MessageType(map_appointment, ("SCH", "PID")),
+    ("SIU", "S26"): MessageType(map_appointment, ("SCH", "PID")),
+}

@@ -1,0 +1,130 @@
+"""Orders with their results, as REF and ORU (and later OML, OMG, ORM) carry them: ORC, OBR, OBX, SPM, NTE, TQ1, ZDS → DiagnosticReport and what hangs on it.
+
+Guide: ORU_R01 message map rows 40-77. Deviations: the order's ServiceRequest is made only when the message says something about it that the report can't hold;
+OBX behind SPM are results of the report as well (row 77: focus only).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mappers.result import Clock, Draft, Json
+from mappers.v2.context import Context, reference
+from mappers.v2.datatypes.times import utc
+from mappers.v2.groups import Node
+from mappers.v2.segments.documents import document, gather, is_document
+from mappers.v2.segments.msh import ABSENT
+from mappers.v2.segments.nte import followers
+from mappers.v2.segments.obx import observation
+from mappers.v2.segments.orc import OBR, ORC, TQ1
+from mappers.v2.segments.prd import CTD
+from mappers.v2.segments.spm import specimen
+from mappers.v2.segments.zds import imaging_study
+
+# Later states win ties of the clock: a late preliminary must not replace a final, nor a resent final a correction.
+RANK: Final = {"registered": 0, "partial": 1, "preliminary": 2, "final": 3, "appended": 4, "amended": 4, "corrected": 5, "cancelled": 6, "entered-in-error": 7}
+# What alone does not make an order worth a resource of its own
+_BARE: Final = frozenset({"resourceType", "status", "_status", "intent", "subject", "code", "authoredOn", "_authoredOn"})
+
+
+def order(orc: Node | None, obr: Node | None, ctx: Context) -> tuple[Draft | None, Draft]:
+    """(ServiceRequest or None, DiagnosticReport) of one ORC/OBR group, all its results, specimens and documents added."""
+    request = ctx.new("ServiceRequest", intent="order", subject=reference(ctx.patient))
+    report = ctx.add(ctx.new("DiagnosticReport", subject=reference(ctx.patient)))
+    specimens = [specimen(n, ctx) for n in (obr.of("SPM") if obr else ())]
+    _order_segments(orc, obr, request, report, specimens, ctx)
+    _complete(request, report, orc)
+    clock(report, obr, ctx)
+    made = _bundle_results(orc, obr, report, specimens, ctx)
+    has_request = any(k not in _BARE for k in request.resource)
+    if has_request:
+        request.resource["status"] = request.resource.get("status", "unknown")
+        report.resource.setdefault("basedOn", []).insert(0, reference(request))
+        ctx.add(request)
+    _relate(made, report, request if has_request else None, ctx)
+    return (request if has_request else None), report
+
+
+def clock(report: Draft, obr: Node | None, ctx: Context) -> None:
+    """OBR-22 and the status decide which version of a report is the newer one."""
+    clinical = utc(obr.segment.value(22), ctx.site.timezone) if obr else ""
+    report.clock = Clock(clinical, ctx.clock.message, RANK.get(report.resource["status"], 0))
+
+
+def _order_segments(orc: Node | None, obr: Node | None, request: Draft, report: Draft, specimens: list[Draft], ctx: Context) -> None:
+    if obr is not None:
+        # without SPM, OBR-9 to -15 describe the specimen
+        sample = ctx.new("Specimen", subject=reference(ctx.patient))
+        drafts = {"DiagnosticReport": report, "ServiceRequest": request} | ({} if specimens else {"Specimen": sample})
+        OBR.map(obr.segment, ctx, **drafts)
+        if len(sample.resource) > 2:
+            specimens.append(ctx.add(sample))
+        for timing in obr.of("TQ1"):
+            TQ1.map(timing.segment, ctx, ServiceRequest=request)
+        for contact in obr.of("CTD"):
+            CTD.map(contact.segment, ctx, DiagnosticReport=report)
+        followers(obr, report, ctx)
+    if orc is not None:
+        ORC.map(orc.segment, ctx, DiagnosticReport=report, ServiceRequest=request)
+        for timing in orc.of("TQ1"):
+            TQ1.map(timing.segment, ctx, ServiceRequest=request)
+        followers(orc, report, ctx)
+
+
+def _complete(request: Draft, report: Draft, orc: Node | None) -> None:
+    resource = report.resource
+    resource.setdefault("code", {"extension": [ABSENT]})
+    resource.setdefault("status", "unknown")
+    if "occurrenceDateTime" in request.resource and "occurrencePeriod" in request.resource:
+        period = request.resource["occurrencePeriod"]
+        period.setdefault("start", request.resource.pop("occurrenceDateTime"))
+        request.resource.pop("_occurrenceDateTime", None)
+
+
+def _bundle_results(orc: Node | None, obr: Node | None, report: Draft, specimens: list[Draft], ctx: Context) -> list[Draft]:
+    """Observations and documents of the group, linked to the report; answers what was made."""
+    nodes = [n for parent in (orc, obr) if parent for n in parent.of("OBX")]
+    ordered = sorted(nodes, key=lambda n: n.segment.index)
+    by_node = dict(zip((id(n) for n in (obr.of("SPM") if obr else ())), specimens, strict=False))
+    made: list[Draft] = []
+    resource = report.resource
+    for run in gather(ordered):
+        if is_document(run):
+            found = document(run, ctx)
+            forms = [c["attachment"] for c in found.resource["content"]]
+            resource.setdefault("presentedForm", []).extend(dict(f) for f in forms)
+        else:
+            source = by_node.get(id(run[0].specimen)) if run[0].specimen else None
+            found = observation(run[0], ctx, source or (specimens[0] if len(specimens) == 1 else None))
+            found.clock = report.clock
+            resource.setdefault("result", []).append(reference(found))
+        made.append(found)
+    for study in (n for parent in (orc, obr) if parent for n in parent.of("ZDS")):
+        image = imaging_study(study, ctx, _accession(resource))
+        resource.setdefault("imagingStudy", []).append(reference(image))
+        made.append(image)
+    if specimens:
+        resource["specimen"] = [reference(s) for s in specimens]
+    return made
+
+
+def _accession(report: Json) -> Json | None:
+    """The filler's order number is a study's accession number (IHE RAD: OBR-18 or OBR-3 by site; OBR-3 is the standard's own)."""
+    filler = next((i for i in report.get("identifier", ()) if i.get("type", {}).get("coding", [{}])[0].get("code") == "FILL"), None)
+    if filler is None:
+        return None
+    return {"type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}]}, "system": filler["system"], "value": filler["value"]}
+
+
+def _relate(made: list[Draft], report: Draft, request: Draft | None, ctx: Context) -> None:
+    """Documents and images say which order or referral they belong to, as the report does."""
+    based_on = report.resource.get("basedOn", [])
+    for draft in made:
+        kind = draft.resource["resourceType"]
+        if kind == "DocumentReference":
+            related = [*(dict(b) for b in based_on), reference(report)]
+            draft.resource.setdefault("context", {})["related"] = related
+            draft.clock = report.clock
+        elif kind == "ImagingStudy" and based_on:
+            draft.resource["basedOn"] = [dict(b) for b in based_on]
+            draft.clock = report.clock

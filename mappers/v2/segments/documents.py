@@ -1,0 +1,150 @@
+"""OBX that hold a document → DocumentReference and Binary, and DiagnosticReport.presentedForm: ED, RP, and text spread over several OBX of the same code.
+
+Guide: OBX[DocumentReference] rows 7-12, OBX[Observation] rows 26-30. Deviations: MIME types are sniffed ("application/text" and "text/hl7v2" of the guide are none),
+the bytes stand once, in a Binary that both attachments point to. Bad base64 costs the data, not the document: what was sent is kept and reported.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Final
+
+from mappers.result import Draft, Json
+from mappers.v2.context import Context, kept, reference
+from mappers.v2.datatypes.codes import as_extension, coded, cwe
+from mappers.v2.datatypes.documents import PLAIN, attachment, decoded, named, sniff
+from mappers.v2.datatypes.ids import ei
+from mappers.v2.datatypes.parties import xcn
+from mappers.v2.datatypes.text import ft, part
+from mappers.v2.datatypes.times import dtm, instant
+from mappers.v2.groups import Node
+from mappers.v2.message import Repetition
+from mappers.v2.segments.nte import followers
+from mappers.v2.segments.obx import sub_id
+from mappers.v2.table import field, segment, structural, takes, target
+
+LINES: Final = frozenset({"TX", "FT"})
+# OBX-11 to DocumentReference.docStatus (composition-status): only what has been said of the text itself
+DOC_STATUS: Final = {"P": "preliminary", "R": "preliminary", "S": "preliminary", "F": "final", "U": "final", "V": "final", "C": "amended", "A": "amended", "B": "amended", "D": "entered-in-error", "W": "entered-in-error"}
+
+
+@takes(1)
+def doc_status(repetition: Repetition, ctx: Context) -> str | None:
+    return DOC_STATUS.get(part(repetition, 1))
+
+
+OBX = segment(
+    "OBX",
+    target(
+        "DocumentReference",
+        field("OBX-3", "type", cwe),
+        field("OBX-4", "extension[]", sub_id),
+        field("OBX-11", "docStatus", doc_status),
+        field("OBX-14", "date", instant),
+        field("OBX-14", "context.period.start", dtm),
+        field("OBX-16", "author[]", xcn),
+        field("OBX-21", "identifier[]", ei("FILL")),
+        field("OBX-29", "category[]", coded("0936")),
+        field("OBX-19", "extension[]", as_extension("http://hl7.org/fhir/StructureDefinition/observation-analysis-date-time", "valueDateTime", dtm)),
+    ),
+    structural("OBX-1"),
+    structural("OBX-2"),
+    structural("OBX-5"),  # taken by `document`, which writes its ledger entry by keeping what it can't use
+)
+
+
+def gather(nodes: list[Node]) -> Iterator[list[Node]]:
+    """OBX in runs: text lines of the same code and sub-id that follow each other are one run, everything else stands alone."""
+    run: list[Node] = []
+    for node in nodes:
+        if run and _same_text(run[-1], node):
+            run.append(node)
+            continue
+        if run:
+            yield run
+        run = [node]
+    if run:
+        yield run
+
+
+def _same_text(one: Node, other: Node) -> bool:
+    a, b = one.segment, other.segment
+    return a.value(2) in LINES and a.value(2) == b.value(2) and a.raw(3) == b.raw(3) and a.raw(4) == b.raw(4) and bool(a.raw(3))
+
+
+def is_document(run: list[Node]) -> bool:
+    """Whether a run is a document rather than an observation."""
+    return len(run) > 1 or run[0].segment.value(2) in ("ED", "RP")
+
+
+def document(run: list[Node], ctx: Context) -> Draft:
+    """The DocumentReference of a run. The caller adds what it relates to."""
+    draft = ctx.add(ctx.new("DocumentReference", status="current", subject=reference(ctx.patient)))
+    resource = draft.resource
+    for node in run:
+        OBX.map(node.segment, ctx, DocumentReference=draft)
+        followers(node, draft, ctx)
+    if resource.get("docStatus") == "entered-in-error":
+        resource["status"] = "entered-in-error"
+    contents = _text(run, ctx) if len(run) > 1 else _attachments(run[0], ctx, draft)
+    title = _title(resource.get("type"))
+    for content in contents:
+        if title:
+            content.setdefault("title", title)
+    resource["content"] = [{"attachment": c} for c in contents]
+    return draft
+
+
+def _title(concept: Json | None) -> str:
+    if not concept:
+        return ""
+    return str(concept.get("text") or next((c.get("display", "") for c in concept.get("coding", ())), ""))
+
+
+def _text(run: list[Node], ctx: Context) -> list[Json]:
+    lines = [text for node in run for r in node.segment.repetitions(5) or [[""]] for text in [ft.convert(r, ctx) or ""]]
+    return [_binary("\n".join(lines).encode(), PLAIN, ctx)]
+
+
+def _attachments(node: Node, ctx: Context, draft: Draft) -> list[Json]:
+    ctx.segment, ctx.number = node.segment, 5
+    found = []
+    for ordinal, repetition in enumerate(node.segment.repetitions(5), 1):
+        ctx.repetition = ordinal
+        found.append(_embedded(repetition, ctx, draft) if node.segment.value(2) == "ED" else _pointer(repetition, ctx, draft))
+    ctx.repetition = 1
+    return found or [{"title": "document without content"}]
+
+
+def _embedded(repetition: Repetition, ctx: Context, draft: Draft) -> Json:
+    """ED: source application, type, subtype, encoding, data."""
+    kind, subtype = part(repetition, 2), part(repetition, 3)
+    _keep(repetition, (1, 2, 3), ctx, draft)
+    data = decoded(repetition, ctx)
+    if data is None:
+        _keep(repetition, (4, 5), ctx, draft)
+        return {"contentType": named(kind, subtype)}
+    return _binary(data, sniff(data, kind, subtype), ctx)
+
+
+def _pointer(repetition: Repetition, ctx: Context, draft: Draft) -> Json:
+    """RP: pointer, application, type, subtype. A pointer that is no URI (a UNC path with blanks) is kept."""
+    pointer = part(repetition, 1)
+    out: Json = {"contentType": named(part(repetition, 3), part(repetition, 4))}
+    usable = bool(pointer) and not any(c.isspace() for c in pointer)
+    if usable:
+        out["url"] = pointer
+    _keep(repetition, (2, 3, 4) if usable else (1, 2, 3, 4), ctx, draft)
+    return out
+
+
+def _keep(repetition: Repetition, components: tuple[int, ...], ctx: Context, draft: Draft) -> None:
+    for component in components:
+        if text := part(repetition, component):
+            draft.resource.setdefault("extension", []).append(kept(f"{ctx.place()}.{component}", text))
+
+
+def _binary(data: bytes, mime: str, ctx: Context) -> Json:
+    binary = ctx.add(ctx.new("Binary", contentType=mime, securityContext=reference(ctx.patient), data=base64.b64encode(data).decode()))
+    return attachment(data, mime, binary.full_url)

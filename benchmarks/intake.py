@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-
 from fhir_gateway.hl7v2.client import MllpClient
 from mappers import v2
 from tests.server import Server

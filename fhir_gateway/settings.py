@@ -22,8 +22,10 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on (HTTP and MLLP)")
     http_port: int = Field(8080, ge=1, le=65535, description="HTTP port")
     mllp_port: int = Field(2575, ge=1, le=65535, description="MLLP port")
+    workers: int = Field(1, ge=1, le=64, description="Processes serving together (more than one needs PostgreSQL)")
     auth: Literal["smart", "off"] = Field(
-        "smart", description="smart: SMART Backend Services. off: everyone is the clinic's administrator; only on a loopback address"
+        "smart",
+        description="smart: HTTP callers must sign in (not built yet: they are refused). off: they act as the clinic's administrator, loopback only",
     )
     timezone: str = Field("UTC", description="The clinic's time zone (IANA name): what today, business days and month end mean")
     source_timezone: str = Field("", description="Zone of senders that give local times without one; empty: such a time is kept as a date only")

@@ -15,7 +15,15 @@ from fhir_gateway.wording import moment_of
 
 app = typer.Typer(help="Second-opinion cases and what they still lack", no_args_is_help=True)
 
-COLOURS = {"accepted": "green", "waived": "green", "not-applicable": "dim", "received": "yellow", "expiring": "yellow", "requested": "cyan", "expected": "cyan"}
+COLOURS = {
+    "accepted": "green",
+    "waived": "green",
+    "not-applicable": "dim",
+    "received": "yellow",
+    "expiring": "yellow",
+    "requested": "cyan",
+    "expected": "cyan",
+}
 GATES = {"satisfied": "green", "not-satisfied": "red", "indeterminate": "yellow"}
 
 
@@ -72,7 +80,9 @@ def print_case(flat: dict[str, Any]) -> None:
         state = item["state"]
         supplied = ", ".join(_reference(reference) for reference in item.get("suppliedBy") or ())
         shown = f"[{COLOURS.get(state, 'red')}]{state}[/]"
-        table.add_row(item.get("title", item["id"]), shown, item.get("reason") or "", str(item.get("due") or ""), str(item.get("goodUntil") or ""), supplied)
+        table.add_row(
+            item.get("title", item["id"]), shown, item.get("reason") or "", str(item.get("due") or ""), str(item.get("goodUntil") or ""), supplied
+        )
     out.print(table)
 
 

@@ -98,7 +98,7 @@ def _flat(base: str, case: str) -> dict[str, Any]:
     """The case as the FHIR operation answers it, laid out flat for the table."""
     answer = httpx.get(f"{base}/fhir/ServiceRequest/{case}/$completeness", timeout=30).json()
     parameters = answer["contained"][0]["parameter"]
-    parts = [(entry["name"], {name: value for name, value in map(_part, entry.get("part", ()))}) for entry in parameters]
+    parts = [(entry["name"], dict(map(_part, entry.get("part", ())))) for entry in parameters]
     return {
         "case": next(part for name, part in parts if name == "case"),
         "gates": {part["name"]: part for name, part in parts if name == "gate"},
@@ -118,7 +118,11 @@ def _part(part: dict[str, Any]) -> tuple[str, Any]:
 def _served(settings: Settings) -> Iterator[None]:
     """The real server in a thread of this process."""
     config = uvicorn.Config(
-        build(settings, host=settings.host, mllp_port=settings.mllp_port), host=settings.host, port=settings.http_port, log_level="warning", access_log=False
+        build(settings, host=settings.host, mllp_port=settings.mllp_port),
+        host=settings.host,
+        port=settings.http_port,
+        log_level="warning",
+        access_log=False,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

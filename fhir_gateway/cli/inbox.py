@@ -9,7 +9,7 @@ from rich.table import Table
 
 from fhir_gateway.cli.connection import STAFF, gateway
 from fhir_gateway.cli.terminal import out, stop, write
-from fhir_gateway.store import InboxEntry
+from fhir_gateway.store.inbox import InboxEntry, InboxLine
 from fhir_gateway.validation import encode
 
 app = typer.Typer(help="What was received, in which state, why it failed", no_args_is_help=True)
@@ -35,7 +35,7 @@ def list_entries(
     for column in ("id", "received", "channel", "sender", "type", "bytes", "state", "first finding"):
         table.add_column(column, overflow="fold")
     for entry in entries:
-        worst = next(iter(entry.findings or ()), {})
+        worst: dict[str, str] = next(iter(entry.findings or ()), {})
         said = f"{worst.get('where') or ''} {worst.get('text', '')}".strip()
         received = f"{entry.received_at:%Y-%m-%d %H:%M:%S}"
         table.add_row(entry.id, received, entry.channel, entry.sender, entry.message_type, str(entry.size), entry.state, said)
@@ -86,21 +86,21 @@ def discard(id: str) -> None:
     out.print(f"{id} discarded")
 
 
-def _plain(entry: InboxEntry) -> dict[str, object]:
-    return {
-        "id": entry.id,
-        "receivedAt": entry.received_at.isoformat(),
-        "channel": entry.channel,
-        "sender": entry.sender,
-        "controlId": entry.control_id,
-        "type": entry.message_type,
-        "bytes": entry.size,
-        "complete": entry.complete,
-        "sha256": entry.content_hash,
-        "charset": entry.charset,
-        "state": entry.state,
-        "attempts": entry.attempts,
-        "findings": entry.findings or [],
-        "ledger": entry.ledger or {},
-        "answer": entry.answer.decode("utf-8", "replace") if entry.answer else None,
+def _plain(line: InboxLine) -> dict[str, object]:
+    plain: dict[str, object] = {
+        "id": line.id,
+        "receivedAt": line.received_at.isoformat(),
+        "channel": line.channel,
+        "sender": line.sender,
+        "controlId": line.control_id,
+        "type": line.message_type,
+        "bytes": line.size,
+        "sha256": line.content_hash,
+        "charset": line.charset,
+        "state": line.state,
+        "attempts": line.attempts,
+        "findings": line.findings or [],
     }
+    if isinstance(line, InboxEntry):
+        plain |= {"complete": line.complete, "ledger": line.ledger or {}, "answer": line.answer.decode("utf-8", "replace") if line.answer else None}
+    return plain

@@ -99,7 +99,15 @@ def entry_of(entry: Json, path: str, base: str) -> Entry:
     if method == "POST" and identity:
         raise UnsupportedError("POST takes a type, not an id; use PUT", f"{path}.request.url")
     return Entry(
-        path, method, parts[0], identity, query, entry.get("fullUrl", ""), resource, request.get("ifNoneExist"), _version(request.get("ifMatch"), path)
+        path,
+        method,
+        parts[0],
+        identity,
+        query,
+        entry.get("fullUrl", ""),
+        resource,
+        request.get("ifNoneExist"),
+        _version(request.get("ifMatch"), path),
     )
 
 
@@ -108,7 +116,7 @@ def _version(text: str | None, path: str) -> int | None:
         return None
     digits = text.removeprefix("W/").strip('"')
     if not digits.isdecimal():
-        raise PreconditionError("ifMatch must be a version such as W/\"3\"", f"{path}.request.ifMatch")
+        raise PreconditionError('ifMatch must be a version such as W/"3"', f"{path}.request.ifMatch")
     return int(digits)
 
 

@@ -10,7 +10,9 @@ from typing import Any, Final
 from fhir_gateway.cases.docket import BOOKED
 from fhir_gateway.cases.model import CaseFile, Record
 from fhir_gateway.store import Stored, Transaction
-from fhir_gateway.store.cases import Case, CaseRecord
+from fhir_gateway.store.attachment import RecordOf
+from fhir_gateway.store.cases import Case
+from fhir_gateway.store.records import aspect
 
 Json = dict[str, Any]
 
@@ -31,7 +33,7 @@ def assemble(tx: Transaction, case: Case, as_of: datetime | None = None) -> Held
     referral = _one(tx, "ServiceRequest", case.service_request_id, as_of)
     if referral is None:
         return None
-    rows = tx.cases.records_of(case, as_of=as_of) if as_of else tx.cases.records_of(case)
+    rows = tx.cases.records_of(case, as_of)
     task = _one(tx, "Task", case.task_id, as_of) if case.task_id else None
     patient = _one(tx, "Patient", case.patient_id, as_of) if case.patient_id else None
     appointment = current_appointment(rows)
@@ -43,12 +45,13 @@ def assemble(tx: Transaction, case: Case, as_of: datetime | None = None) -> Held
         task=task.resource if task else None,
         records=records,
         appointment=appointment.resource if appointment else None,
+        tasks=tuple(stored.resource for stored in tx.cases.tasks_of(case, as_of)),
         source=referral.inbox_id,
     )
     return Held(file, task, appointment)
 
 
-def current_appointment(rows: Sequence[CaseRecord]) -> Stored | None:
+def current_appointment(rows: Sequence[RecordOf]) -> Stored | None:
     """The appointment that counts: one that names the referral before one of the patient; a live one before an ended one; the latest word on it."""
     held = [row for row in rows if row.stored.type == "Appointment"]
     held.sort(key=lambda row: (row.link == "referral", _status(row.stored) not in ENDED, row.stored.clock, row.stored.last_updated))
@@ -82,15 +85,19 @@ def _one(tx: Transaction, type: str, identity: str, as_of: datetime | None) -> S
     return None if stored is None or stored.deleted else stored
 
 
-def _other_patients(tx: Transaction, case: Case, rows: Sequence[CaseRecord]) -> dict[str, Json]:
+def _other_patients(tx: Transaction, case: Case, rows: Sequence[RecordOf]) -> dict[str, Json]:
     """Patients, other than the case's, that records linked by a referral number are about: their identity must be compared."""
-    wanted = {f"Patient/{row.patient_id}" for row in rows if row.patient_id and row.patient_id != case.patient_id}
+    wanted = {f"Patient/{patient}" for row in rows if (patient := _patient(row)) and patient != case.patient_id}
     return {reference: stored.resource for reference, stored in tx.resources.read_many(sorted(wanted)).items()}
 
 
-def _record(row: CaseRecord, case: Case, others: dict[str, Json]) -> Record:
-    stored = row.stored
-    stranger = row.patient_id is not None and row.patient_id != case.patient_id
+def _patient(row: RecordOf) -> str | None:
+    found = aspect(row.stored.resource)
+    return found.patient_id if found else None
+
+
+def _record(row: RecordOf, case: Case, others: dict[str, Json]) -> Record:
+    stored, patient = row.stored, _patient(row)
     return Record(
         reference=stored.reference,
         resource=stored.resource,
@@ -98,5 +105,5 @@ def _record(row: CaseRecord, case: Case, others: dict[str, Json]) -> Record:
         link=row.link,
         source=stored.inbox_id,
         sender=stored.owner,
-        patient=others.get(f"Patient/{row.patient_id}", {"resourceType": "Patient"}) if stranger else None,
+        patient=others.get(f"Patient/{patient}", {"resourceType": "Patient"}) if patient and patient != case.patient_id else None,
     )

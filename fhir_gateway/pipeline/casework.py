@@ -13,13 +13,14 @@ from typing import Any
 
 from fhir_gateway import metrics
 from fhir_gateway.cases import answer, machine
-from fhir_gateway.cases.checklist import Checklist, compile_checklist
+from fhir_gateway.cases.checklist import compile_checklist
 from fhir_gateway.cases.choice import BASE, Choice, choose
 from fhir_gateway.cases.completeness import evaluate
 from fhir_gateway.cases.evidence import walk
 from fhir_gateway.cases.facts import diagnoses
 from fhir_gateway.cases.model import CaseFile, Evaluation, Moment, Policy
 from fhir_gateway.cases.referral import is_referral, moved, second_opinion, task_for
+from fhir_gateway.cases.requirement import Checklist
 from fhir_gateway.errors import NotFoundError
 from fhir_gateway.events import event
 from fhir_gateway.pipeline.casefile import Held, appointment_event, assemble
@@ -27,6 +28,7 @@ from fhir_gateway.security.principal import GATEWAY, Principal
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Stored, Transaction
 from fhir_gateway.store.cases import Case
+from fhir_gateway.store.search.references import local
 from profiles import plandefinitions, valuesets
 from profiles.valuesets import Code
 
@@ -62,12 +64,12 @@ class Casework:
         staff = tx.on_behalf_of(GATEWAY)
         for referral in self._referrals(staff, written):
             self._open(tx.on_behalf_of(Principal("gateway", referral.owner)), referral, written, at)
-        for case in staff.cases.touched_by(written):
+        for case in staff.cases.touched_by([stored.reference for stored in written]):
             self.judge(staff, case, at, "written")
 
     def reevaluate(self, tx: Transaction, service_request_id: str, at: datetime) -> None:
         """Judge one case because time has passed."""
-        case = tx.cases.get(f"ServiceRequest/{service_request_id}")
+        case = tx.cases.get(f"ServiceRequest/{service_request_id}", lock=True)
         if case is not None:
             self.judge(tx, case, at, "time")
 
@@ -80,19 +82,10 @@ class Casework:
         choice, checklist, evaluation = self._evaluated(held.file, at)
         if evaluation.event and held.task is not None:
             self._move(tx, held.task, machine.state_of(held.task.resource), evaluation.event, "rule", at)
-        tx.cases.save(
-            case,
-            state=evaluation.state,
-            closed=evaluation.state in CLOSED,
-            confirmed=second_opinion(held.file.referral, self.opinion_codes),
-            checklist=evaluation.checklist,
-            tumour_group=choice.name,
-            due=evaluation.due,
-            appointment=evaluation.appointment,
-            decide_by=evaluation.decide_by,
-            next_change=evaluation.next_change,
-            evaluation=answer.flat(evaluation, checklist),
-        )
+        flat = answer.flat(evaluation, checklist)
+        confirmed = second_opinion(held.file.referral, self.opinion_codes)
+        closed = evaluation.state in CLOSED
+        tx.cases.save(case.service_request_id, flat, closed=closed, confirmed=confirmed, tumour_group=choice.name)
         metrics.EVALUATIONS.labels(why).inc()
         event("case-evaluated", "debug", case=case.service_request_id, open_items=len(evaluation.open_items), why=why)
 
@@ -100,7 +93,7 @@ class Casework:
 
     def flat(self, tx: Transaction, name: str, as_of: datetime | None, now: datetime) -> Json:
         """The flat answer of a case by ServiceRequest id, Task id or referral number. Raises NotFoundError."""
-        case = tx.cases.get(name) or tx.cases.get(f"ServiceRequest/{name}") or tx.cases.get(f"Task/{name}")
+        case = tx.cases.get(name)
         if case is None:
             raise NotFoundError("There is no such case")
         return self._answer(tx, case, as_of, now)[0]
@@ -115,11 +108,14 @@ class Casework:
 
     def listed(self, tx: Transaction, limit: int) -> list[Json]:
         """Open cases, most urgent first, as a worklist shows them."""
+        cases = tx.cases.list(limit=limit)
+        referrals = tx.resources.read_many([f"ServiceRequest/{case.service_request_id}" for case in cases])
+        numbers = {reference: next(iter(walk(stored.resource, "identifier.value")), None) for reference, stored in referrals.items()}
         return [
             {
                 "id": case.service_request_id,
                 "task": case.task_id,
-                "referral": next((key.partition("|")[2] for key in tx.cases.keys_of(case) if "|" in key), None),
+                "referral": numbers.get(f"ServiceRequest/{case.service_request_id}"),
                 "state": case.state,
                 "confirmed": case.confirmed,
                 "tumourGroup": case.tumour_group,
@@ -130,7 +126,7 @@ class Casework:
                 "decideBy": case.decide_by.isoformat() if case.decide_by else None,
                 "gates": case.gates,
             }
-            for case in tx.cases.list(limit=limit)
+            for case in cases
         ]
 
     def _answer(self, tx: Transaction, case: Case, as_of: datetime | None, now: datetime) -> tuple[Json, Checklist]:
@@ -177,9 +173,11 @@ class Casework:
         if sent is None:
             task = tx.resources.create(made, inbox_id=referral.inbox_id)
         else:  # the sender's own Task becomes the coordination Task: what it said stays, the state is ours from now on
-            ours = {key: made[key] for key in ("status", "businessStatus", "lastModified", "meta") if key in made}
+            ours: Json = {key: made[key] for key in ("status", "businessStatus", "lastModified", "meta") if key in made}
             task = tx.resources.update({**made, **sent.resource, **ours}, inbox_id=referral.inbox_id)
-        tx.cases.open(referral, task_id=task.id, confirmed=confirmed)
+        subject = local(str(next(iter(walk(referral.resource, "subject.reference")), "")))
+        patient = subject[1] if subject and subject[0] == "Patient" else None
+        tx.cases.open(referral.resource, task_id=task.id, patient_id=patient, state="received", confirmed=confirmed)
         event("case-opened", case=referral.id, confirmed=confirmed)
 
     def _appointed(self, tx: Transaction, case: Case, held: Held, at: datetime) -> Held:

@@ -16,10 +16,11 @@ from fhir_gateway.pipeline.messages import V2Intake
 from fhir_gateway.pipeline.results import RawMessage, Written
 from fhir_gateway.pipeline.search import searched
 from fhir_gateway.pipeline.submissions import BundleIntake
+from fhir_gateway.pipeline.trail import Trail
 from fhir_gateway.pipeline.translate import translated
 from fhir_gateway.security.principal import GATEWAY, Principal
 from fhir_gateway.settings import Settings
-from fhir_gateway.store import InboxEntry, Store, Stored, Transaction
+from fhir_gateway.store import Act, InboxEntry, Store, Stored, Transaction
 from fhir_gateway.validation import shapes
 from mappers import v2
 from profiles import conceptmaps
@@ -43,6 +44,7 @@ class Gateway:
         self.store = open_store(settings)
         self.casework = Casework.from_settings(settings)
         self.messages = V2Intake(self.store, conceptmaps.load(), v2.Site(timezone=settings.source_zone), self.casework, self.clock)
+        self.trail = Trail(self.store, self.clock)
         self.bundles = BundleIntake(self.store, self.casework, settings, self.clock)
 
     # Running
@@ -176,24 +178,31 @@ class Gateway:
             entry = tx.inbox.get(inbox_id)
         if entry is None:
             return None
+        self.trail.note(Act(principal, "read", "Binary", inbox_id, inbox_id))
         return RawMessage(entry.id, entry.raw, FHIR_TYPE if entry.channel == "fhir" else V2_TYPE)
 
     def completeness(self, principal: Principal, id: str, as_of: datetime | None) -> Json:
         """The GuidanceResponse of one case. Raises NotFoundError when there is no such case for this principal."""
         with translated(), self.store.snapshot(principal) as tx:
-            return self.casework.guidance(tx, id, as_of, self.clock())
+            guidance = self.casework.guidance(tx, id, as_of, self.clock())
+        self.trail.note(Act(principal, "completeness", "ServiceRequest", id))
+        return guidance
 
     def search(self, principal: Principal, type: str, pairs: list[tuple[str, str]], base: str, *, lenient: bool = False) -> Json:
         """A searchset Bundle; `base` is what its links are built from. Unknown parameters are refused, or named and ignored when lenient."""
         with translated(), self.store.snapshot(principal) as tx:
-            return searched(tx, type, pairs, base, self.settings, lenient=lenient)
+            found = searched(tx, type, pairs, base, self.settings, lenient=lenient)
+        self.trail.note(Act(principal, "search", type, detail=",".join(sorted({name for name, _ in pairs}))))
+        return found
 
     # Cases
 
     def case(self, principal: Principal, name: str, as_of: datetime | None) -> Json:
         """The flat answer of one case, named by ServiceRequest id, Task id or the referral's identifier."""
         with translated(), self.store.snapshot(principal) as tx:
-            return self.casework.flat(tx, name, as_of, self.clock())
+            flat = self.casework.flat(tx, name, as_of, self.clock())
+        self.trail.note(Act(principal, "completeness", "ServiceRequest", str(flat["case"]["id"])))
+        return flat
 
     def cases(self, principal: Principal, limit: int) -> list[Json]:
         """Open cases, most urgent first."""
@@ -229,4 +238,4 @@ class Gateway:
             return self.store.run(principal, self.clock(), work)
 
     def _audit(self, principal: Principal, action: str, stored: Stored) -> None:
-        self.store.audit_later(principal, action, stored.type, stored.id, self.clock())
+        self.trail.note(Act(principal, action, stored.type, stored.id))

@@ -31,4 +31,4 @@ def guard_delete(tx: Transaction, held: Json) -> None:
         return
     case = tx.cases.get(f"{kind}/{identity}")
     if case is not None and identity in (case.service_request_id, case.task_id):
-        raise ConflictError(f"{kind}/{identity} belongs to a case, which ends by a transition ({machine.endings()}), not by deletion")
+        raise ConflictError(f"{kind}/{identity} belongs to a case, which ends by a transition, not by deletion")

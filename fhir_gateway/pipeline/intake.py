@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from fhir_gateway.security.principal import Principal
 from fhir_gateway.store import Store
 from fhir_gateway.store.ids import new_id
-from fhir_gateway.security.principal import Principal
 from mappers.result import Finding, Header, LedgerEntry
 
 V2_TYPE: Final = "x-application/hl7-v2+er7"

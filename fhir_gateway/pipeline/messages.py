@@ -111,7 +111,13 @@ class V2Intake:
         self.casework.after(tx, settled.written, arrival.at)
         answer = self._ack(message, "AA", mapped.findings, arrival)
         tx.inbox.settle(
-            inbox_id, "processed", answer=answer, answer_type=V2_TYPE, findings=told(mapped.findings), ledger=summary(mapped.ledger), mapping=v2.MAPPING_VERSION
+            inbox_id,
+            "processed",
+            answer=answer,
+            answer_type=V2_TYPE,
+            findings=told(mapped.findings),
+            ledger=summary(mapped.ledger),
+            mapping=v2.MAPPING_VERSION,
         )
         self._log(inbox_id, arrival, header, "processed", "AA")
         return answer

@@ -51,9 +51,7 @@ def _enrich(held: Json, draft: Draft, newer: bool) -> Json:
             continue
         if key not in merged:
             merged[key] = value
-        elif key == "identifier":
-            merged[key] = _union(merged[key], value, newer)
-        elif key == "extension":
+        elif key == "identifier" or key == "extension":
             merged[key] = _union(merged[key], value, newer)
         elif newer:
             merged[key] = value

@@ -29,7 +29,9 @@ def searched(tx: Transaction, type: str, pairs: list[tuple[str, str]], base: str
         {"fullUrl": f"{base}/{stored.type}/{stored.id}", "resource": msgspec.Raw(stored.body), "search": {"mode": "match"}} for stored in page.entries
     ]
     if query.ignored:
-        issues = [Issue("warning", "not-supported", f"The search parameter '{name[:64]}' is not known for {type} and was ignored") for name in query.ignored]
+        issues = [
+            Issue("warning", "not-supported", f"The search parameter '{name[:64]}' is not known for {type} and was ignored") for name in query.ignored
+        ]
         entries.append({"resource": operation_outcome(issues), "search": {"mode": "outcome"}})
     if entries:
         bundle["entry"] = entries

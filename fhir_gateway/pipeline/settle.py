@@ -58,10 +58,8 @@ def _write(tx: Transaction, content: Json, reference: str, before: Stored | None
 
 def _homes(tx: Transaction, drafts: Sequence[Draft]) -> tuple[dict[str, str], set[str]]:
     """full_url → resource id: the holder of the draft's strongest held key, else a new id that claims all its keys; and which references are new."""
-    holders: dict[IdentityKey, str] = {}
     wanted = [key for draft in drafts for key in draft.keys]
-    for key, _, identity in tx.keys.find(wanted):
-        holders[key] = identity
+    holders: dict[IdentityKey, str] = {holder.key: holder.id for holder in tx.keys.find(wanted)}
     homes: dict[str, str] = {}
     new: set[str] = set()
     for draft in drafts:

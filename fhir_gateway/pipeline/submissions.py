@@ -62,7 +62,9 @@ class BundleIntake:
             return self._refuse(arrival, principal, bundle, fault)
         except Exception as fault:  # noqa: BLE001 - whatever a Bundle does to us, it is kept and answered
             event("message-failed", "error", inbox=arrival.id, channel="fhir", type="Bundle", error=type(fault).__name__)
-            return self._refuse(arrival, principal, bundle, ConflictError("The Bundle could not be worked on; it is kept and can be sent or retried again"))
+            return self._refuse(
+                arrival, principal, bundle, ConflictError("The Bundle could not be worked on; it is kept and can be sent or retried again")
+            )
 
     def _apply(self, tx: Transaction, arrival: Arrival, principal: Principal, base: str, bundle: Json) -> Answer:
         control_id = _identifier(bundle)
@@ -113,7 +115,9 @@ class BundleIntake:
         self.casework.after(tx, done.written, arrival.at)
         return done.responses
 
-    def _kept(self, tx: Transaction, arrival: Arrival, principal: Principal, bundle: Json, same: InboxEntry | None, state: InboxState = "pending") -> str:
+    def _kept(
+        self, tx: Transaction, arrival: Arrival, principal: Principal, bundle: Json, same: InboxEntry | None, state: InboxState = "pending"
+    ) -> str:
         if same is not None:
             return same.id
         if tx.inbox.get(arrival.id) is not None:

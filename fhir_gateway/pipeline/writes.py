@@ -12,7 +12,7 @@ from fhir_gateway.pipeline.identity import keys_of
 from fhir_gateway.pipeline.references import references
 from fhir_gateway.pipeline.results import Written
 from fhir_gateway.store import Stored, Transaction
-from fhir_gateway.store.errors import IdTakenError, SearchError
+from fhir_gateway.store.errors import SearchError
 from fhir_gateway.store.ids import new_id
 from fhir_gateway.store.search import parse_query
 from fhir_gateway.validation import InvalidResourceError, Issue, decode, shapes, validate

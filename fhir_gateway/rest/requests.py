@@ -13,6 +13,8 @@ from starlette.requests import Request
 from fhir_gateway.errors import PreconditionError, UnreadableError
 
 _ETAG = re.compile(r'^(?:W/)?"?(\d{1,18})"?$')
+Return = Literal["minimal", "representation", "OperationOutcome"]
+RETURNS: Final[tuple[Return, ...]] = ("minimal", "representation", "OperationOutcome")
 RESULT_PARAMETERS: Final = ("_format", "_pretty")
 """Parameters about the answer's looks, not about what is searched."""
 
@@ -49,18 +51,18 @@ def not_modified(request: Request, version: int, last_updated: datetime) -> bool
 
 def _same_version(tag: str, version: int) -> bool:
     match = _ETAG.match(tag.strip())
-    return bool(match) and int(match.group(1)) == version
+    return match is not None and int(match.group(1)) == version
 
 
-def wanted_return(request: Request) -> Literal["minimal", "representation", "OperationOutcome"]:
+def wanted_return(request: Request) -> Return:
     """Prefer: return=…; the whole resource when nothing is said."""
     prefer = request.headers.get("prefer", "")
     for part in re.split(r"[;,]", prefer):
         name, _, value = part.strip().partition("=")
         if name.strip().lower() == "return":
-            for choice in ("minimal", "representation", "OperationOutcome"):
+            for choice in RETURNS:
                 if value.strip().strip('"').lower() == choice.lower():
-                    return choice  # type: ignore[return-value]
+                    return choice
     return "representation"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ contents = st.binary(max_size=300).filter(lambda b: b"\x1c" not in b and b"\x0b"
 
 def cut(stream: bytes, places: list[int]) -> list[bytes]:
     marks = sorted({0, len(stream), *(p % (len(stream) + 1) for p in places)})
-    return [stream[a:b] for a, b in zip(marks, marks[1:], strict=False)]
+    return [stream[a:b] for a, b in itertools.pairwise(marks)]
 
 
 @given(st.lists(contents, max_size=6), st.lists(st.integers(0, 10_000), max_size=12))

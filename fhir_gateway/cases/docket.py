@@ -39,7 +39,9 @@ class Docket:
         self.replaced = _replaced(self.entries)
         self.translated = _related(self.entries, "transforms")
         self.facts: Mapping[str, Any] = facts(case, self.entries, checklist.questions, at, policy)
-        self.sources = frozenset().union(*(identity(x) for x in walk(case.referral, "requester")), {r.sender.casefold() for r in case.records if r.sender})
+        self.sources = frozenset().union(
+            *(identity(x) for x in walk(case.referral, "requester")), {r.sender.casefold() for r in case.records if r.sender}
+        )
         self.clinic = policy.clinic | frozenset().union(*(identity(x) for x in walk(case.referral, "performer")))
         self._by_code: dict[tuple[str, Code], list[Entry]] = defaultdict(list)
         self._by_type: dict[str, list[Entry]] = defaultdict(list)

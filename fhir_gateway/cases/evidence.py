@@ -96,7 +96,7 @@ class Entry:
 
     @property
     def reference(self) -> str:
-        """"Type/id" of the record."""
+        """ "Type/id" of the record."""
         return self.record.reference
 
     @property

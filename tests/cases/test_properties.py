@@ -1,0 +1,147 @@
+"""What holds for any records whatever: order decides nothing, oddities stop nothing, and the next change is never late."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, timedelta
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fhir_gateway.cases.answer import flat, guidance_response
+from fhir_gateway.cases.model import Evaluation, Moment
+from tests.cases.story import (
+    CLINIC_ZONE,
+    PATIENT,
+    REFERRAL,
+    Case,
+    answers,
+    appointment,
+    checklist,
+    consent,
+    images,
+    item_task,
+    judgement_task,
+    mammogram,
+    moment,
+    note,
+    pathology,
+    report,
+    result,
+)
+
+Json = dict[str, Any]
+DAYS = st.dates(date(2024, 1, 1), date(2026, 12, 31)).map(str)
+PARTIAL = st.one_of(DAYS, DAYS.map(lambda day: day[:7]), DAYS.map(lambda day: day[:4]), st.just("2026-09-05T23:30:00-07:00"))
+STATUSES = st.sampled_from(["final", "preliminary", "registered", "corrected", "entered-in-error", "cancelled", "unknown"])
+NAMES = st.sampled_from("abcdefgh")
+
+
+def one_record() -> st.SearchStrategy[Json]:
+    """A record of the kinds a breast case is about."""
+    return st.one_of(
+        st.builds(pathology, STATUSES, NAMES, effectiveDateTime=PARTIAL),
+        st.builds(mammogram, PARTIAL, st.sampled_from(["A-1", "A-2"]), NAMES),
+        st.builds(images, st.sampled_from(["MG", "US", "CT"]), PARTIAL, st.sampled_from(["A-1", "A-2", None]), NAMES),
+        st.builds(result, st.sampled_from(["58410-2", "85337-4", "24323-8", "2160-0"]), STATUSES, st.one_of(st.none(), PARTIAL), NAMES),
+        st.builds(note, st.sampled_from(["34805-2", "34117-2", "64292-6"]), st.sampled_from(["final", "preliminary", None]), DAYS, NAMES),
+        st.builds(
+            consent,
+            st.sampled_from(["active", "inactive", "rejected"]),
+            NAMES,
+            DAYS,
+            st.sampled_from([None, {"type": "deny"}, {"period": {"end": "2026-09-20"}}]),
+        ),
+        st.builds(answers, NAMES, DAYS, surgery_done=st.booleans(), metastatic=st.booleans()),
+        st.builds(report, NAMES, st.sampled_from(["30795-9", "36813-4"]), STATUSES, PARTIAL),
+    )
+
+
+RECORDS = st.lists(one_record(), max_size=12, unique_by=lambda r: (r["resourceType"], r["id"]))
+TASKS = st.lists(
+    st.one_of(
+        st.builds(
+            lambda status: item_task("record-request", "consult-note", status), st.sampled_from(["requested", "on-hold", "failed", "cancelled"])
+        ),
+        st.builds(lambda end: item_task("item-waiver", "pathology-slides", "completed", restriction={"period": {"end": end}}), DAYS),
+        st.builds(lambda word: judgement_task("DiagnosticReport/a", word, "pathology-report"), st.sampled_from(["confirmed", "unreadable"])),
+    ),
+    max_size=3,
+)
+VISITS = st.sampled_from([None, appointment("2026-09-30T09:00:00-04:00"), appointment("2027-02-01T09:00:00-05:00")])
+
+
+def told(evaluation: Evaluation) -> Json:
+    """The answer without the time it was asked at."""
+    kept = flat(evaluation, checklist())
+    del kept["case"]["asOf"]
+    return kept
+
+
+@given(RECORDS, TASKS, st.randoms(use_true_random=False))
+def test_records_in_any_order_make_the_same_case(records: list[Json], tasks: list[Json], shuffled: Any) -> None:
+    mixed, mixed_tasks = records[:], tasks[:]
+    shuffled.shuffle(mixed)
+    shuffled.shuffle(mixed_tasks)
+    tasks = list({task["id"]: task for task in tasks}.values())
+    mixed_tasks = [task for task in mixed_tasks if task in tasks]
+    assert told(Case(tasks=tasks).receives(*records).evaluation()) == told(Case(tasks=mixed_tasks).receives(*mixed).evaluation())
+
+
+@given(RECORDS, TASKS, VISITS)
+def test_nothing_changes_before_the_next_change(records: list[Json], tasks: list[Json], visit: Json | None) -> None:
+    case = Case(tasks=tasks, appointment=visit).receives(*records)
+    now = moment()
+    first = case.evaluation(now)
+    horizon = now.now + timedelta(days=400)
+    until = min(first.next_change or horizon, horizon) - timedelta(microseconds=1)
+    later = case.evaluation(Moment(until, CLINIC_ZONE))
+    assert [(item.item, item.state, item.reason) for item in later.items] == [(item.item, item.state, item.reason) for item in first.items]
+
+
+JUNK = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.text(max_size=8), PARTIAL, st.sampled_from(["final", "http://loinc.org", "11529-5", "true"])
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(ELEMENTS), inner, max_size=5)),
+    max_leaves=20,
+)
+ELEMENTS = [
+    "code", "coding", "system", "status", "type", "category", "effectiveDateTime", "effectivePeriod", "start", "end", "date", "identifier", "value",
+    "item", "answer", "linkId", "valueBoolean", "provision", "actor", "role", "reference", "purpose", "period", "modality", "started", "relatesTo",
+    "target", "content", "attachment", "language", "insurance", "inforce", "stage", "summary", "text", "container", "component", "verificationStatus",
+    "name", "family", "given", "birthDate", "reasonCode", "requester", "performer", "occurrencePeriod", "input", "focus", "restriction", "businessStatus",
+]  # fmt: skip
+TYPES = [
+    "DiagnosticReport", "Observation", "DocumentReference", "ImagingStudy", "Consent", "Coverage", "CoverageEligibilityResponse", "ClaimResponse",
+    "QuestionnaireResponse", "Specimen", "Condition", "Procedure", "List", "Media", "Nonsense",
+]  # fmt: skip
+
+
+def odd(kind: Any) -> st.SearchStrategy[Json]:
+    """A resource whose elements hold anything."""
+    return st.builds(lambda body, k: body | {"resourceType": k, "id": "odd"}, st.dictionaries(st.sampled_from(ELEMENTS), JUNK, max_size=10), kind)
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(odd(st.sampled_from(TYPES)), max_size=6),
+    odd(st.just("ServiceRequest")),
+    odd(st.just("Patient")),
+    odd(st.just("Appointment")),
+    odd(st.just("Task")),
+)
+def test_no_resource_however_odd_stops_an_evaluation(records: list[Json], referral: Json, patient: Json, visit: Json, task: Json) -> None:
+    case = Case(referral=referral, patient=patient, appointment=visit, tasks=[task], task=task)
+    for number, resource in enumerate(records):
+        case.receives(resource | {"id": f"odd-{number}"}, patient=PATIENT if number % 2 else patient)
+    evaluation = case.evaluation()
+    assert len(evaluation.items) == len(checklist().items)
+    json.dumps(guidance_response(flat(evaluation, checklist()), checklist()))
+
+
+@given(st.datetimes(timezones=st.just(UTC)), st.sampled_from(["breast", "gynaecologic", "leukaemia-mds"]))
+def test_any_moment_can_be_asked_about(now: Any, name: str) -> None:
+    evaluation = Case(name, referral=REFERRAL).booked("2026-10-01T14:00:00-04:00").evaluation(Moment(now, CLINIC_ZONE))
+    assert evaluation.next_change is None or evaluation.next_change > now

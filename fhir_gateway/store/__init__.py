@@ -10,11 +10,17 @@ No SQL is written above this package, and no FHIR rule lives inside it.
 
 from __future__ import annotations
 
+from fhir_gateway.store.attachment import RecordOf
 from fhir_gateway.store.audit import Act
+from fhir_gateway.store.cases import Case, CaseItem
 from fhir_gateway.store.database import Store
 from fhir_gateway.store.inbox import InboxEntry, InboxLine, content_hash
 from fhir_gateway.store.keys import Holder
+from fhir_gateway.store.outbox import Job
+from fhir_gateway.store.statistics import Statistics
 from fhir_gateway.store.stored import Stored
 from fhir_gateway.store.transaction import Transaction
 
-__all__ = ["Act", "Holder", "InboxEntry", "InboxLine", "Store", "Stored", "Transaction", "content_hash"]
+__all__ = [
+    "Act", "Case", "CaseItem", "Holder", "InboxEntry", "InboxLine", "Job", "RecordOf", "Statistics", "Store", "Stored", "Transaction", "content_hash",
+]

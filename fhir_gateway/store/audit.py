@@ -19,7 +19,9 @@ _A: Final = tables.audit
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One act by one principal. action: "read", "search", "create", "update", "delete", "receive" …; detail: never patient data."""
+    """One act by one principal. action: "read", "search", "create", "update", "delete", "receive" …; detail: never patient data. at: None for the time of
+    the transaction that writes it.
+    """
 
     principal: Principal
     action: str
@@ -27,6 +29,7 @@ class Act:
     id: str = ""
     inbox_id: str | None = None
     detail: str = ""
+    at: datetime | None = None
 
 
 class Audit:
@@ -55,6 +58,6 @@ class Audit:
 
 def _row(act: Act, at: datetime) -> dict[str, Any]:
     return {
-        "at": at, "role": act.principal.role, "organisation": fit(act.principal.organisation), "name": fit(act.principal.name), "action": act.action,
+        "at": act.at or at, "role": act.principal.role, "organisation": fit(act.principal.organisation), "name": fit(act.principal.name), "action": act.action,
         "type": fit(act.type), "id": fit(act.id), "inbox_id": act.inbox_id, "detail": fit(act.detail),
     }

@@ -11,12 +11,16 @@ from typing import TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from fhir_gateway.security.principal import GATEWAY, Principal
-from fhir_gateway.store import audit, migrate
+from fhir_gateway.store import migrate, reindex, statistics
+from fhir_gateway.store.audit import Act
+from fhir_gateway.store.audit_trail import AuditTrail
 from fhir_gateway.store.engine import Database
 from fhir_gateway.store.errors import ConflictError
+from fhir_gateway.store.records import RecordProjection
 from fhir_gateway.store.retry import ATTEMPTS, is_transient, pause
 from fhir_gateway.store.search.index import SearchIndex
 from fhir_gateway.store.search.projection import SearchProjection
+from fhir_gateway.store.statistics import Statistics
 from fhir_gateway.store.transaction import Transaction
 from fhir_gateway.store.work import Work
 
@@ -32,7 +36,9 @@ class Store:
         Raises DatabaseUrlError.
         """
         self._database = Database(url, pool_size)
-        self._projections = (SearchProjection(index or SearchIndex.load()),)
+        self._search = SearchProjection(index or SearchIndex.load())
+        self._projections = (self._search, RecordProjection())
+        self._trail = AuditTrail(self._write_acts)
         self.dialect = self._database.dialect
 
     def upgrade(self) -> None:
@@ -81,11 +87,34 @@ class Store:
             time.sleep(pause(attempt))
         raise AssertionError("unreachable")
 
-    def audit(self, acts: Sequence[audit.Act], now: datetime) -> None:
-        """Write acts that have no transaction of their own (reads), many at once."""
-        with self.transaction(GATEWAY, now) as tx:
-            tx.audit.append_all(acts)
+    def audit_later(self, principal: Principal, action: str, type: str, id: str, at: datetime, detail: str = "") -> None:
+        """Note an act that has no transaction of its own (a read); committed with others within a moment."""
+        self._trail.add(Act(principal, action, type, id, detail=detail, at=at))
+
+    def flush_audit(self) -> None:
+        """Commit the acts noted by `audit_later` now."""
+        self._trail.flush()
+
+    def statistics(self, now: datetime) -> Statistics:
+        """What waits to be done."""
+        with self._database.read() as connection:
+            return statistics.read(Work(connection, self.dialect, None), now.astimezone(UTC))
+
+    def reindex(self, now: datetime, size: int = 200) -> int:
+        """Rebuild search and record rows from the stored resources; how many resources there were."""
+        after = total = 0
+        while True:
+            with self._database.write() as connection:
+                after, count = reindex.batch(Work(connection, self.dialect, now.astimezone(UTC)), self._search, after, size)
+            if count == 0:
+                return total
+            total += count
 
     def close(self) -> None:
-        """Close every connection."""
+        """Commit what waits and close every connection."""
+        self._trail.close()
         self._database.dispose()
+
+    def _write_acts(self, acts: Sequence[Act]) -> None:
+        with self.transaction(GATEWAY, datetime.now(UTC)) as tx:
+            tx.audit.append_all(acts)

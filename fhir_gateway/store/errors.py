@@ -7,6 +7,7 @@
     ├── IdTakenError            a create under an id that is held already (visible or not)
     ├── VersionConflictError    the version expected is not the current one (If-Match)
     ├── InboxStateError         an inbox entry cannot move from the state it is in
+    ├── AmbiguousCaseError      an identifier names several cases
     ├── ConflictError           still in conflict with other writers after every retry
     ├── TransientConflict       lost a race; `Store.run` starts over, nobody else sees it
     │   ├── KeyTakenError       another transaction claimed the identity key first
@@ -71,6 +72,14 @@ class InboxStateError(StoreError):
     def __init__(self, id: str, state: str, wanted: str) -> None:
         super().__init__(f"Inbox entry {id} is {state} and cannot become {wanted}")
         self.id, self.state, self.wanted = id, state, wanted
+
+
+class AmbiguousCaseError(StoreError):
+    """An identifier names several cases; `ids` are their ServiceRequests."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        super().__init__(f"The identifier names {len(ids)} cases: say which, by ServiceRequest id")
+        self.ids = tuple(ids)
 
 
 class ConflictError(StoreError):

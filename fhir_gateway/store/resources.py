@@ -6,7 +6,7 @@ not exist for it, except under an identity key it holds itself (`known_by_key`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -137,12 +137,20 @@ class Resources:
     def as_of(self, type: str, ids: Sequence[str], when: datetime) -> dict[str, Stored]:
         """By id, the version that was current at `when`; what did not exist then, or was deleted, is left out."""
         self._work.flush()
+        found = self.versions_at(self._work, self._scope, self._values, type, ids, when)
+        return {id: stored for id, stored in found.items() if not stored.deleted}
+
+    @staticmethod
+    def versions_at(
+        work: Work, reach: compartment.Scope, seen: Mapping[str, Any], type: str, ids: Sequence[str], when: datetime
+    ) -> dict[str, Stored]:
+        """As `as_of`, deleted versions included."""
         found: dict[str, Stored] = {}
         for start in range(0, len(ids), _BATCH):
-            values = {"type": type, "ids": list(ids[start : start + _BATCH]), "moment": milliseconds(when), **self._values}
-            for query in _as_of(self._scope):
-                found.update((row.id, stored_of(row)) for row in self._work.execute(query, values))
-        return {id: stored for id, stored in found.items() if not stored.deleted}
+            values = {"type": type, "ids": list(ids[start : start + _BATCH]), "moment": milliseconds(when), **seen}
+            for query in _AS_OF[reach]:
+                found.update((row.id, stored_of(row)) for row in work.execute(query, values))
+        return found
 
     def _sees(self, stored: Stored) -> bool:
         """Rows that wait to be written have an owner and no contributors yet."""
@@ -192,6 +200,9 @@ def _as_of(reach: compartment.Scope) -> tuple[Select[Any], Select[Any]]:
     older = select(*_OLD).join(_V, _V.c.resource == _R.c.pk).where(chosen, _V.c.version == newest)
     current = select(*COLUMNS).where(chosen, _R.c.last_updated <= bindparam("moment", type_=_R.c.last_updated.type))
     return older, current
+
+
+_AS_OF: Final = {reach: _as_of(reach) for reach in compartment.SCOPES}
 
 
 def _split(reference: str) -> tuple[str, str]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.store.audit import Audit
+from fhir_gateway.store.cases import Cases
 from fhir_gateway.store.inbox import Inbox
 from fhir_gateway.store.keys import Keys
+from fhir_gateway.store.outbox import Outbox
 from fhir_gateway.store.resources import Resources
 from fhir_gateway.store.search import Page, SearchQuery, page
 from fhir_gateway.store.work import Work
 
 
 class Transaction:
-    """resources, keys, inbox, audit: see the class of each. Not to be used after its `with` block."""
+    """resources, keys, inbox, cases, outbox, audit: see the class of each. Not to be used after its `with` block."""
 
     def __init__(self, work: Work, principal: Principal) -> None:
         self._work = work
@@ -20,6 +22,8 @@ class Transaction:
         self.resources = Resources(work, principal)
         self.keys = Keys(work)
         self.inbox = Inbox(work, principal)
+        self.cases = Cases(work, principal)
+        self.outbox = Outbox(work)
         self.audit = Audit(work, principal)
 
     def on_behalf_of(self, principal: Principal) -> Transaction:

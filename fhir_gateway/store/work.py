@@ -113,13 +113,14 @@ class Work:
         """Hold these names until the transaction ends; others asking for one of them wait. Writers on SQLite are serial, so there is nothing to do."""
         if self.dialect != "postgresql":
             return
-        numbers = sorted({int.from_bytes(sha256(name.encode("utf-8", "surrogatepass")).digest()[:8], "big", signed=True) for name in names})
-        for number in numbers:
-            self.execute(_ADVISORY_LOCK, {"number": number})
+        numbers = {int.from_bytes(sha256(name.encode("utf-8", "surrogatepass")).digest()[:8], "big", signed=True) for name in names}
+        if numbers:
+            self.execute(_ADVISORY_LOCKS, {"numbers": sorted(numbers)})
 
 
 _IDENTITY = (tables.resource.c.pk, tables.resource.c.type, tables.resource.c.id)
-_ADVISORY_LOCK = text("SELECT pg_advisory_xact_lock(:number)")
+# In the order of the numbers, which is the same for everyone, so that two transactions do not wait for each other here.
+_ADVISORY_LOCKS = text("SELECT pg_advisory_xact_lock(number) FROM unnest(CAST(:numbers AS bigint[])) AS number")
 
 
 def _resource_row(stored: Stored) -> Row:

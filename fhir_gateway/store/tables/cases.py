@@ -52,12 +52,12 @@ class CaseRow(SQLModel, table=True):
 
 
 class CaseItemRow(SQLModel, table=True):
-    """One required record of a case, as last judged."""
+    """One required record of a case, as last judged. urgency: when it is due, or the end of time."""
 
     __tablename__ = "case_item"
     __table_args__ = (
-        Index("ix_case_item_state", "state", "due", "service_request_id"),
-        Index("ix_case_item_item", "item_id", "state", "due"),
+        Index("ix_case_item_state", "state", "urgency", "service_request_id"),
+        Index("ix_case_item_item", "item_id", "state", "urgency", "service_request_id"),
         {"sqlite_with_rowid": False},
     )
 
@@ -65,7 +65,7 @@ class CaseItemRow(SQLModel, table=True):
     item_id: str = Field(primary_key=True, sa_type=Key)
     state: str = Field(sa_type=Key)
     reason: str = Field(sa_type=Key)
-    due: date | None = None
+    urgency: date
     good_until: date | None = None
 
 

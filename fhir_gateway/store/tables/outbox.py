@@ -20,6 +20,10 @@ class OutboxRow(SQLModel, table=True):
             "ix_outbox_due", "due_at", "pk",
             sqlite_where=text("state = 'pending'"), postgresql_where=text("state = 'pending'"),
         ),
+        Index(
+            "ix_outbox_dead", "pk",
+            sqlite_where=text("state = 'dead'"), postgresql_where=text("state = 'dead'"),
+        ),
     )
 
     pk: int | None = Field(default=None, primary_key=True, sa_type=Serial)

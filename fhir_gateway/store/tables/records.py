@@ -7,19 +7,23 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Index
+from sqlalchemy import Index, text
 from sqlmodel import Field, SQLModel
 
 from fhir_gateway.store.columns import Key, Serial, UtcTime
 
 
 class RecordRow(SQLModel, table=True):
-    """One stretch of time in which a record was about one patient and named the same referrals. received_at: when its first version was stored."""
+    """One stretch of time in which a record was about one patient and named the same referrals. orphan: no case has taken it in yet."""
 
     __tablename__ = "record"
     __table_args__ = (
         Index("ix_record_patient", "patient_id", "resource"),
-        Index("ix_record_resource", "resource", "until"),
+        Index("ix_record_resource", "type", "id"),
+        Index(
+            "ix_record_orphan", "pk",
+            sqlite_where=text("orphan AND until IS NULL"), postgresql_where=text("orphan AND until IS NULL"),
+        ),
     )
 
     pk: int | None = Field(default=None, primary_key=True, sa_type=Serial)
@@ -27,16 +31,17 @@ class RecordRow(SQLModel, table=True):
     type: str = Field(sa_type=Key)
     id: str = Field(sa_type=Key)
     patient_id: str | None = Field(default=None, sa_type=Key)
-    received_at: datetime = Field(sa_type=UtcTime)
     since: datetime = Field(sa_type=UtcTime)
     until: datetime | None = Field(default=None, sa_type=UtcTime)
+    orphan: bool
 
 
 class RecordLinkRow(SQLModel, table=True):
-    """One referral a record names: `ServiceRequest/<id>`, `system|value`, or a weaker form of the latter (see `fhir_gateway.store.links`)."""
+    """One name a record calls a referral by (see `fhir_gateway.store.links`). strong: it can mean one referral only."""
 
     __tablename__ = "record_link"
     __table_args__ = (Index("ix_record_link_key", "key", "record"), {"sqlite_with_rowid": False})
 
     record: int = Field(primary_key=True, foreign_key="record.pk", sa_type=Serial)
     key: str = Field(primary_key=True, sa_type=Key)
+    strong: bool

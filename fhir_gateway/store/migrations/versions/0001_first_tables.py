@@ -116,6 +116,7 @@ def _outbox() -> None:
         sa.PrimaryKeyConstraint("pk"),
         sa.UniqueConstraint("key"),
     )
+    op.create_index("ix_outbox_dead", "outbox", ["pk"], unique=False, sqlite_where=sa.text("state = 'dead'"), postgresql_where=sa.text("state = 'dead'"))
     op.create_index(
         "ix_outbox_due", "outbox", ["due_at", "pk"], unique=False, sqlite_where=sa.text("state = 'pending'"), postgresql_where=sa.text("state = 'pending'")
     )
@@ -150,17 +151,25 @@ def _record() -> None:
         sa.Column("type", Key(), nullable=False),
         sa.Column("id", Key(), nullable=False),
         sa.Column("patient_id", Key(), nullable=True),
-        sa.Column("received_at", UtcTime(), nullable=False),
         sa.Column("since", UtcTime(), nullable=False),
         sa.Column("until", UtcTime(), nullable=True),
+        sa.Column("orphan", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["resource"],
             ["resource.pk"],
         ),
         sa.PrimaryKeyConstraint("pk"),
     )
+    op.create_index(
+        "ix_record_orphan",
+        "record",
+        ["pk"],
+        unique=False,
+        sqlite_where=sa.text("orphan AND until IS NULL"),
+        postgresql_where=sa.text("orphan AND until IS NULL"),
+    )
     op.create_index("ix_record_patient", "record", ["patient_id", "resource"], unique=False)
-    op.create_index("ix_record_resource", "record", ["resource", "until"], unique=False)
+    op.create_index("ix_record_resource", "record", ["type", "id"], unique=False)
 
 
 def _referral_case() -> None:
@@ -329,7 +338,7 @@ def _case_item() -> None:
         sa.Column("item_id", Key(), nullable=False),
         sa.Column("state", Key(), nullable=False),
         sa.Column("reason", Key(), nullable=False),
-        sa.Column("due", sa.Date(), nullable=True),
+        sa.Column("urgency", sa.Date(), nullable=False),
         sa.Column("good_until", sa.Date(), nullable=True),
         sa.ForeignKeyConstraint(
             ["service_request_id"],
@@ -338,8 +347,8 @@ def _case_item() -> None:
         sa.PrimaryKeyConstraint("service_request_id", "item_id"),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_case_item_item", "case_item", ["item_id", "state", "due"], unique=False)
-    op.create_index("ix_case_item_state", "case_item", ["state", "due", "service_request_id"], unique=False)
+    op.create_index("ix_case_item_item", "case_item", ["item_id", "state", "urgency", "service_request_id"], unique=False)
+    op.create_index("ix_case_item_state", "case_item", ["state", "urgency", "service_request_id"], unique=False)
 
 
 def _case_key() -> None:
@@ -362,6 +371,7 @@ def _record_link() -> None:
         "record_link",
         sa.Column("record", Serial(), nullable=False),
         sa.Column("key", Key(), nullable=False),
+        sa.Column("strong", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["record"],
             ["record.pk"],

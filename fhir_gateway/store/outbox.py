@@ -1,0 +1,78 @@
+"""The outbox: things to do after the commit (notify, ask, remind), queued in the transaction that makes them necessary.
+
+A worker leases a few, does them, and says done or failed; a worker that dies leaves its leases to run out. Each thing has a name (`key`) and is queued
+once, so a message that is worked on twice notifies once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import and_, or_, select, update
+
+from fhir_gateway.store import tables
+from fhir_gateway.store.text import fit
+from fhir_gateway.store.work import Work
+
+_O: Final = tables.outbox
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One thing to do. attempts: counts this lease."""
+
+    pk: int
+    kind: str
+    key: str
+    payload: Any
+    queued_at: datetime
+    due_at: datetime
+    attempts: int
+    lease_until: datetime | None
+
+
+class Outbox:
+    """The gateway's own work; it belongs to no principal."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def put(self, kind: str, key: str, payload: Any, due_at: datetime | None = None) -> bool:
+        """Queue a thing, now or for later. False when its key was queued before, done or not."""
+        row = {
+            "kind": kind, "key": fit(key), "payload": payload, "queued_at": self._work.now, "due_at": due_at or self._work.now, "attempts": 0,
+            "state": "pending",
+        }
+        return self._work.execute(self._work.insert(_O).on_conflict_do_nothing().returning(_O.c.pk), row).first() is not None
+
+    def lease(self, now: datetime, n: int, seconds: float, owner: str, kinds: Sequence[str] = ()) -> list[Job]:
+        """Take up to `n` things that are due, oldest first, for `seconds`; nobody else is given them until then. owner: names the worker."""
+        free = or_(_O.c.lease_until.is_(None), _O.c.lease_until <= now)
+        due = select(_O.c.pk).where(_O.c.state == "pending", _O.c.due_at <= now, free).order_by(_O.c.due_at, _O.c.pk).limit(n)
+        if kinds:
+            due = due.where(_O.c.kind.in_(kinds))
+        taken = [row.pk for row in self._work.execute(due.with_for_update(skip_locked=True))]
+        if not taken:
+            return []
+        lease = {"lease_until": now + timedelta(seconds=seconds), "lease_owner": owner, "attempts": _O.c.attempts + 1}
+        self._work.execute(update(_O).where(_O.c.pk.in_(taken)).values(**lease))
+        rows = self._work.execute(select(*(_O.c[name] for name in Job.__slots__)).where(_O.c.pk.in_(taken)).order_by(_O.c.due_at, _O.c.pk))
+        return [Job(**row._mapping) for row in rows]
+
+    def done(self, pk: int, owner: str) -> bool:
+        """It is done. False when the lease was lost to another worker."""
+        return self._end(pk, owner, {"state": "done", "last_error": None})
+
+    def fail(self, pk: int, owner: str, error: str, retry_at: datetime | None) -> bool:
+        """It failed: again at `retry_at`, or never (None). False when the lease was lost. error: without patient data."""
+        state = "dead" if retry_at is None else "pending"
+        return self._end(pk, owner, {"state": state, "last_error": fit(error), **({} if retry_at is None else {"due_at": retry_at})})
+
+    def _end(self, pk: int, owner: str, values: dict[str, Any]) -> bool:
+        self._work.now  # noqa: B018 - a snapshot ends nothing
+        mine = and_(_O.c.pk == pk, _O.c.lease_owner == owner, _O.c.state == "pending")
+        ended = self._work.execute(update(_O).where(mine).values(lease_until=None, lease_owner=None, **values))
+        return bool(ended.rowcount)

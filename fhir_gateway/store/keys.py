@@ -5,7 +5,7 @@ Two transactions that claim the same key at once end with one resource: the seco
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from sqlalchemy import bindparam, delete, select
@@ -38,12 +38,19 @@ class Keys:
         self._work = work
 
     def find(self, keys: Sequence[IdentityKey]) -> list[Holder]:
-        """Who holds these keys, in the order asked; keys nobody holds are left out."""
+        """Who holds these keys, in the order asked; keys nobody holds are left out.
+
+        In a transaction, keys nobody holds are waited for if another transaction is about to claim them, and then kept from others until the end: the
+        second of two senders finds what the first made instead of losing a race. Ask for all keys of a message at once, so that nobody deadlocks.
+        """
         names = {(fit(key.kind), fit(key.value)): key for key in keys}
         if not names:
             return []
-        held = {(row.kind, row.value): row for row in _FIND.rows(self._work, list(names))}
-        return [Holder(key, held[name].type, held[name].id) for name, key in names.items() if name in held]
+        held = self._held(names)
+        missing = [name for name in names if name not in held]
+        if missing and self._work.writes and self._work.lock(f"key:{kind}\t{value}" for kind, value in missing):
+            held.update(self._held(missing))
+        return [Holder(key, *held[name]) for name, key in names.items() if name in held]
 
     def claim(self, keys: Sequence[IdentityKey], type: str, id: str, strict: bool = True) -> list[Holder]:
         """Make the resource the holder of these keys; keys it holds already are left as they are.
@@ -57,8 +64,8 @@ class Keys:
         rows = [{"kind": kind, "value": value, "type": type, "id": id} for kind, value in sorted(names)]
         returned = self._work.execute(self._work.insert(_K).on_conflict_do_nothing().returning(_K.c.kind, _K.c.value), rows)
         made = {(row.kind, row.value) for row in returned}
-        refused = [names[name] for name in names if name not in made]
-        others = [holder for holder in self.find(refused) if (holder.type, holder.id) != (type, id)]
+        refused = self._held([name for name in names if name not in made])
+        others = [Holder(names[name], *holder) for name, holder in refused.items() if holder != (type, id)]
         if others and strict:
             raise KeyTakenError(others[0].key)
         return others
@@ -71,3 +78,6 @@ class Keys:
         """Give up every key of a resource, so that the next sender of one makes a new resource."""
         self._work.now  # noqa: B018 - a snapshot releases nothing
         self._work.execute(_RELEASE, {"type": type, "id": id})
+
+    def _held(self, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, str]]:
+        return {(row.kind, row.value): (row.type, row.id) for row in _FIND.rows(self._work, list(names))}

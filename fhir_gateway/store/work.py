@@ -109,13 +109,16 @@ class Work:
         """An INSERT that can say ON CONFLICT, in the database's own dialect."""
         return postgresql.insert(table) if self.dialect == "postgresql" else sqlite.insert(table)
 
-    def lock(self, names: Iterable[str]) -> None:
-        """Hold these names until the transaction ends; others asking for one of them wait. Writers on SQLite are serial, so there is nothing to do."""
+    def lock(self, names: Iterable[str]) -> bool:
+        """Hold these names until the transaction ends; others asking for one of them wait. False when there was nobody to wait for: writers on SQLite
+        are serial.
+        """
         if self.dialect != "postgresql":
-            return
+            return False
         numbers = {int.from_bytes(sha256(name.encode("utf-8", "surrogatepass")).digest()[:8], "big", signed=True) for name in names}
         if numbers:
             self.execute(_ADVISORY_LOCKS, {"numbers": sorted(numbers)})
+        return bool(numbers)
 
 
 _IDENTITY = (tables.resource.c.pk, tables.resource.c.type, tables.resource.c.id)

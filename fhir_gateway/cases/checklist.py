@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
-from fhir_gateway.cases.evidence import codings, walk
+from fhir_gateway.cases.evidence import walk
 from fhir_gateway.cases.expression import Expression, ExpressionError
 from fhir_gateway.cases.facts import VARIABLES
 from fhir_gateway.cases.model import Code, Json
@@ -117,8 +117,9 @@ def _questions(actions: Mapping[str, Json]) -> dict[str, str]:
     """Every question a case may have to answer: one per condition, and one per linkId an item waits for (worded by its title)."""
     questions: dict[str, str] = {}
     for name, action in actions.items():
-        for _, link in _linked(action):
-            questions.setdefault(link, str(action.get("title", "")))
+        for holder in (action, *walk(action, "action")):
+            for link in _linked(holder):
+                questions.setdefault(link, str(holder.get("title", "")))
         for condition in action.get("condition") or ():
             expression = condition.get("expression") or {}
             question = _required(expression, name, "name", "condition.expression")
@@ -128,11 +129,10 @@ def _questions(actions: Mapping[str, Json]) -> dict[str, str]:
     return questions
 
 
-def _linked(action: Json) -> Iterator[Code]:
+def _linked(action: Json) -> Iterator[str]:
     for filters in walk(action, "input.codeFilter"):
         if filters.get("path") == "item.linkId":
-            for code in walk(filters, "code"):
-                yield from codings(code)
+            yield from (str(link) for link in walk(filters, "code.code"))
 
 
 def _required(element: Json, action: str, name: str, at: str = "") -> str:

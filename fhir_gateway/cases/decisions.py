@@ -19,7 +19,7 @@ from datetime import date
 from typing import Final, NamedTuple
 
 from fhir_gateway.cases.days import plus, span
-from fhir_gateway.cases.evidence import codings, walk
+from fhir_gateway.cases.evidence import codings, text, walk
 from fhir_gateway.cases.model import ItemState, Json, Moment
 from profiles.canonical import canonical
 
@@ -71,7 +71,7 @@ def decisions(tasks: Iterable[Json], at: Moment) -> Decisions:
     judgements: dict[tuple[str, str], Claim] = {}
     for task in sorted(tasks, key=_order):
         kinds = {code for system, code in codings(task.get("code")) if system == TASK_CODES or code in CDEX}
-        status, until = task.get("status"), _until(task, "restriction.period.end", at)
+        status, until = text(task, "status"), _until(task, "restriction.period.end", at)
         if kinds & (CDEX | {"record-request"}) and status in REQUEST_STATES:
             state = REQUEST_STATES[status]
             expected = _until(task, "executionPeriod.end", at) if state == "expected" else until
@@ -98,8 +98,7 @@ def still_to_come(claim: Claim, at: Moment) -> tuple[date, ...]:
 
 def _order(task: Json) -> tuple[str, str]:
     """By when it was last changed, ties by id, so that the order of reading decides nothing."""
-    stamp = task.get("lastModified") or task.get("authoredOn") or ""
-    return str(stamp), str(task.get("id", ""))
+    return text(task, "lastModified") or text(task, "authoredOn"), text(task, "id")
 
 
 def _items(task: Json) -> tuple[str, ...]:

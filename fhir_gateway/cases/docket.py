@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from fhir_gateway.cases.days import business_days_before, instant, span
 from fhir_gateway.cases.decisions import CONFIRMED, decisions
-from fhir_gateway.cases.evidence import LOINC, V2_0074, Entry, codings, entry, names, walk
+from fhir_gateway.cases.evidence import LOINC, V2_0074, Entry, codings, entry, names, text, walk
 from fhir_gateway.cases.expression import Expression
 from fhir_gateway.cases.facts import facts
 from fhir_gateway.cases.model import CaseFile, Code, Json, Moment, Policy, Record
@@ -21,6 +21,8 @@ from fhir_gateway.cases.permission import identity
 from fhir_gateway.cases.requirement import Checklist, Input, Requirement
 
 BOOKED: Final = frozenset({"booked", "arrived", "checked-in", "fulfilled"})
+# Read from the case itself: another order of the patient is not this referral.
+OWN: Final = ("ServiceRequest", "Patient")
 REPORTS: Final = frozenset({"DiagnosticReport", "DocumentReference"})
 
 
@@ -121,9 +123,9 @@ class Docket:
 
 def booked_start(appointment: Json | None) -> str | None:
     """The start of an appointment that stands, as sent; None while it is only proposed, and once cancelled or missed."""
-    if appointment is None or appointment.get("status") not in BOOKED:
+    if appointment is None or text(appointment, "status") not in BOOKED:
         return None
-    start = appointment.get("start")
+    start = text(appointment, "start")
     return start if instant(start) else None
 
 
@@ -137,13 +139,14 @@ def same_person(one: Json | None, other: Json) -> bool:
 
 def _entries(case: CaseFile, at: Moment) -> tuple[Entry, ...]:
     """Every record, and the case's own referral and patient, which satisfy some items themselves."""
+    others = (record for record in case.records if record.resource.get("resourceType") not in OWN)
     referral, patient = case.referral, case.patient
     own = [
         Record(f"ServiceRequest/{referral.get('id', '')}", referral, at.now, "referral", case.source),
         Record(f"Patient/{patient.get('id', '')}", patient, at.now, "referral", case.source),
     ]
     shared = frozenset({own[0].reference, *names(referral, "identifier"), *names(referral, "requisition")})
-    return tuple(entry(record, at.zone, shared) for record in (*own, *case.records))
+    return tuple(entry(record, at.zone, shared) for record in (*own, *others))
 
 
 def _related(entries: tuple[Entry, ...], kind: str) -> frozenset[str]:

@@ -50,7 +50,6 @@ SHAPES: Final[dict[str, Shape]] = {
     "AllergyIntolerance": Shape(("code",), (), "verificationStatus", dates=("recordedDate",)),
     "MedicationStatement": Shape(("medicationCodeableConcept",), ("category",), dates=("dateAsserted", "effectiveDateTime", "effectivePeriod.start")),
     "MedicationRequest": Shape(("medicationCodeableConcept",), ("category",), dates=("authoredOn",)),
-    "MedicationAdministration": Shape(("medicationCodeableConcept",), ("category",), dates=("effectiveDateTime", "effectivePeriod.start")),
     "List": Shape(("code",), dates=("date",)),
     "CarePlan": Shape(("category",), dates=("created", "period.start")),
     "QuestionnaireResponse": Shape(dates=("authored",)),
@@ -116,7 +115,7 @@ def entry(record: Record, zone: tzinfo, shared_by_all: frozenset[str] = frozense
     shape = SHAPES.get(kind, Shape())
     when = _first(resource, shape.dates, zone)
     begins, ends = _first(resource, shape.begins, zone), _first(resource, shape.ends, zone)
-    status = _text(resource, shape.status) if shape.status else ""
+    status = text(resource, shape.status) if shape.status else ""
     return Entry(
         record=record,
         type=kind,
@@ -160,26 +159,27 @@ def codings(concept: Any) -> Iterator[Code]:
     if isinstance(concept, str):
         yield "", concept
     elif isinstance(concept, dict):
-        for coding in concept.get("coding") or () if "coding" in concept else (concept,):
+        for coding in walk(concept, "coding") if "coding" in concept else (concept,):
             code = coding.get("code") if isinstance(coding, dict) else None
             if isinstance(code, str):
                 system = coding.get("system")
                 yield system if isinstance(system, str) else "", code
 
 
-def _codes(resource: Json, paths: tuple[str, ...]) -> Iterator[Code]:
-    for path in paths:
-        for concept in walk(resource, path):
-            yield from codings(concept)
-
-
-def _text(resource: Json, path: str) -> str:
+def text(resource: Json, path: str) -> str:
+    """The first string, or code of the first concept, at a dotted path; "" where there is none."""
     for value in walk(resource, path):
         if isinstance(value, str):
             return value
         for _, code in codings(value):
             return code
     return ""
+
+
+def _codes(resource: Json, paths: tuple[str, ...]) -> Iterator[Code]:
+    for path in paths:
+        for concept in walk(resource, path):
+            yield from codings(concept)
 
 
 def _first(resource: Json, paths: tuple[str, ...], zone: tzinfo) -> Span | None:
@@ -226,7 +226,7 @@ def _order(record: Record, shape: Shape, when: Span | None, status: str, zone: t
 
 def _signature(document: Json) -> str:
     """docStatus; an authenticator stands for a signature where docStatus is absent (TXA-17 AU, LA; DOMAIN 3.4)."""
-    return _text(document, "docStatus") or ("final" if document.get("authenticator") else "")
+    return text(document, "docStatus") or ("final" if document.get("authenticator") else "")
 
 
 def _links(resource: Json, reference: str) -> Iterator[str]:

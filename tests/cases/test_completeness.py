@@ -226,6 +226,13 @@ def test_a_referral_that_asks_nothing_lacks_its_question() -> None:
     assert Case(referral=bare).item("second-opinion-question").state == "missing"
 
 
+def test_another_order_of_the_patient_is_not_the_referral() -> None:
+    bare = REFERRAL | {"status": "revoked", "reasonCode": []}
+    order = {"resourceType": "ServiceRequest", "id": "cbc", "status": "active", "reasonCode": [{"text": "Is she anaemic?"}]}
+    case = Case(referral=bare).receives(order)
+    assert (case.item("referral-order").state, case.item("second-opinion-question").state) == ("missing", "missing")
+
+
 def test_slides_can_be_waived_and_identity_can_not() -> None:
     reason = {"coding": [{"code": "no-re-review"}]}
     case = Case()

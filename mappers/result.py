@@ -121,9 +121,10 @@ class Mapped:
     drafts: list[Draft] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     ledger: list[LedgerEntry] = field(default_factory=list)
+    digest: str = ""  # SHA-256 of the raw message, hexadecimal
 
 
-class Refused(Exception):  # noqa: N818 - the domain's word
+class Refused(Exception):
     """The message can't be taken: it is kept, and answered AR (never to be accepted as it stands) or AE (content at fault), with located findings."""
 
     def __init__(self, findings: list[Finding], ack_code: Literal["AR", "AE"] = "AE") -> None:

@@ -3,7 +3,7 @@
     message = read(raw)                                   # Refused when it is no message
     mapped = map_message(message, conceptmaps.load(), Site(ZoneInfo("America/Chicago")))
 
-Several messages in one file: `split`. To answer one: `write.ack`.
+Several messages in one file: `split`. To answer one: `acknowledge`; to read an answer: `read_ack`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,37 @@ from __future__ import annotations
 from mappers.result import Header
 from mappers.v2.bundle import bundle
 from mappers.v2.context import RAW_MESSAGE, V2_FIELD, Site
-from mappers.v2.mapping import map_message
+from mappers.v2.dictionary import check
+from mappers.v2.mapping import MAPPING_VERSION, map_message
 from mappers.v2.message import Message, read, split
 from mappers.v2.report import report
+from mappers.v2.write.ack import acknowledge
+from mappers.v2.write.answer import read_ack
 
-__all__ = ["RAW_MESSAGE", "V2_FIELD", "Message", "Site", "bundle", "header", "map_message", "read", "report", "split"]
+__all__ = [
+    "MAPPING_VERSION",
+    "RAW_MESSAGE",
+    "V2_FIELD",
+    "Message",
+    "Site",
+    "ack_mode",
+    "acknowledge",
+    "bundle",
+    "check",
+    "header",
+    "map_message",
+    "read",
+    "read_ack",
+    "report",
+    "split",
+]
 
 
 def header(message: Message) -> Header:
     """Who sent what, decoded from MSH."""
     return message.header
+
+
+def ack_mode(message: Message) -> tuple[bool, str, str]:
+    """(enhanced mode?, MSH-15, MSH-16): which acknowledgements the sender wants."""
+    return message.ack_mode

@@ -14,8 +14,8 @@ from profiles.canonical import sender_system
 CONTROL_ID: Final = "message-control-id"
 
 
-def bundle(mapped: Mapped, digest: str = "") -> Json:
-    """A transaction Bundle. digest: SHA-256 of the raw message, by which the Provenance then names it; every entry is created unless its identifier is known."""
+def bundle(mapped: Mapped) -> Json:
+    """A transaction Bundle: every entry is created unless its identifier is known; the Provenance names the raw message by its SHA-256."""
     header = mapped.header
     out: Json = {"resourceType": "Bundle", "type": "transaction"}
     if header.control_id:
@@ -23,7 +23,7 @@ def bundle(mapped: Mapped, digest: str = "") -> Json:
     sent = moment(header.sent_at, None)
     if sent is not None and sent.exact:
         out["timestamp"] = sent.text
-    out["entry"] = [_entry(draft, digest) for draft in mapped.drafts]
+    out["entry"] = [_entry(draft, mapped.digest) for draft in mapped.drafts]
     return out
 
 
@@ -45,5 +45,4 @@ def _named(entity: Any, digest: str) -> Any:
     """The kept message as logical reference, since nobody here keeps it under an address."""
     if entity["what"].get("reference") != RAW_MESSAGE:
         return entity
-    what = {"identifier": {"system": RAW_MESSAGE, "value": digest}} if digest else {"display": "the HL7 v2 message"}
-    return {**entity, "what": what}
+    return {**entity, "what": {"identifier": {"system": RAW_MESSAGE, "value": digest}}}

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from hashlib import sha1
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from mappers.result import Clock, Draft, Finding, Json, LedgerEntry, Location
+from mappers.result import Clock, Draft, Finding, Json, LedgerEntry
 from mappers.v2.message import SUB, Message, Repetition, Segment
 from profiles.canonical import canonical
 from profiles.conceptmaps import Tables
@@ -28,9 +27,11 @@ WHOLE: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What the mapper must know about where it runs. timezone: of local times without offset; None leaves such times as dates."""
+    """What the mapper must know about where it runs. timezone: of local times without offset; None leaves such times as dates.
+    sender: overrides what MSH-4 and MSH-3 say, for files whose origin is known better."""
 
     timezone: ZoneInfo | None = None
+    sender: str | None = None
 
 
 @dataclass(slots=True)
@@ -41,7 +42,7 @@ class Context:
     tables: Tables
     site: Site
     sender: str
-    clock: Clock = Clock()
+    clock: Clock
     drafts: list[Draft] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     ledger: list[LedgerEntry] = field(default_factory=list)
@@ -51,20 +52,20 @@ class Context:
     left: int = 0  # components of the repetition the datatype could not use after all (bit n for component n)
     done: set[int] = field(default_factory=set)  # indices of segments accounted for
     known: dict[tuple[str, ...], Draft] = field(default_factory=dict)  # people, organisations, places met in this message
-    slices: dict[tuple[str, str, int], Json] = field(default_factory=dict)
+    slices: dict[tuple[int, str, int], Json] = field(default_factory=dict)
     patient: Draft = field(init=False)
     _count: int = 0
-    _seed: bytes = b""
+    _stem: str = ""
+
+    def __post_init__(self) -> None:
+        digest = self.message.content_digest
+        # laid out as a version 5 (name-based) UUID, RFC 4122 4.3, whose last group counts
+        self._stem = f"urn:uuid:{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{'89ab'[int(digest[16], 16) & 3]}{digest[17:20]}-"
 
     def new(self, resource_type: str, **elements: Any) -> Draft:
         """A draft that is not part of the result yet. Its full_url depends on the message's bytes and on how many came before it, on nothing else."""
         self._count += 1
-        if not self._seed:
-            self._seed = bytes.fromhex(self.message.digest)
-        digest = sha1(self._seed + self._count.to_bytes(4, "big"), usedforsecurity=False).hexdigest()
-        # laid out as a version 5 (name-based) UUID, RFC 4122 4.3
-        url = f"urn:uuid:{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{'89ab'[int(digest[16], 16) & 3]}{digest[17:20]}-{digest[20:32]}"
-        return Draft({"resourceType": resource_type, **elements}, url, clock=self.clock)
+        return Draft({"resourceType": resource_type, **elements}, f"{self._stem}{self._count:012x}", (), self.clock)
 
     def add(self, draft: Draft) -> Draft:
         """Make the draft part of the result."""
@@ -121,6 +122,3 @@ def leaves(repetition: Repetition, mask: int = WHOLE) -> Iterator[tuple[int, int
             if text := leaf.strip():
                 yield number, sub, text
 
-
-def named_location(segment: Segment, number: int, repetition: int, component: int, sub: int | None) -> Location:
-    return Location(segment.name, segment.sequence, number, repetition if repetition > 1 else None, component, sub)

@@ -6,6 +6,7 @@ not be weaker than what tells two real things apart: bare names count only withi
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from hashlib import sha256
@@ -15,6 +16,7 @@ from mappers.result import IdentityKey, Json
 
 # Patient identifier types (table 0203) that name one person for good. Account and visit numbers (AN, VN) name an episode; a member number (MB) may be a family's.
 STRONG: Final = {"MR": 0, "MRT": 0, "PI": 1, "U": 1, "PT": 1, "": 2, "EN": 3, "NI": 3, "NH": 3, "NIIP": 4, "HC": 4, "JHN": 4, "PN": 4, "SS": 5, "SB": 5, "PPN": 6, "DL": 6}
+_SEPARATORS: Final = re.compile(r"[^a-z0-9]+")
 MEMBER: Final = frozenset({"MB", "MC", "MA", "SN"})
 
 
@@ -34,6 +36,8 @@ def type_code(identifier: Json) -> str:
 
 def folded(text: str) -> str:
     """A name for comparison: no accents, case, punctuation or spaces."""
+    if text.isascii():
+        return _SEPARATORS.sub("", text.lower())
     plain = unicodedata.normalize("NFKD", text)
     return "".join(c for c in plain.casefold() if c.isalnum())
 

@@ -68,8 +68,8 @@ def _owners(drafts: list[Draft]) -> dict[str, Draft]:
         for content in draft.resource["content"]:
             owner[content["attachment"].get("url", "")] = draft
         for related in draft.resource.get("context", {}).get("related", ()):
-            if (report := reports.get(related.get("reference", ""))) is not None:
-                owner[draft.full_url] = report
+            if related.get("reference") in reports:
+                owner[draft.full_url] = reports[related["reference"]]
     return owner
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+
 from mappers.result import Clock, Finding, Location, Mapped, Refused
 from mappers.v2 import dictionary, keys
 from mappers.v2.context import Context, Site
@@ -13,11 +16,14 @@ from mappers.v2.segments.msh import envelope, seal
 from mappers.v2.table import keep_segment
 from profiles.conceptmaps import Tables
 
+MAPPING_VERSION: Final = "1"
+"""Raised when the same message would map to something else, so that stored messages can be mapped again."""
+
 
 def map_message(message: Message, tables: Tables, site: Site) -> Mapped:
     """HL7 v2 to drafts of FHIR R4 resources. Raises Refused for a type or event nobody maps (AR 200, 201 at MSH-9) and for a missing required segment (AE 100)."""
     kind = _kind(message)
-    header = message.header
+    header = message.header if site.sender is None else replace(message.header, sender=site.sender)
     ctx = Context(message, tables, site, header.sender, Clock(message=utc(header.sent_at, site.timezone)))
     ctx.findings.extend(message.findings)
     ctx.findings.extend(dictionary.check(message))
@@ -31,7 +37,7 @@ def map_message(message: Message, tables: Tables, site: Site) -> Mapped:
     ctx.drafts.insert(0, made)
     ctx.drafts.append(provenance)
     keys.assign(ctx)
-    return Mapped(header, ctx.drafts, ctx.findings, ctx.ledger)
+    return Mapped(header, ctx.drafts, ctx.findings, ctx.ledger, message.digest)
 
 
 def _kind(message: Message) -> MessageType:

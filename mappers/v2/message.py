@@ -93,6 +93,18 @@ class Message:
         return sha256(self.raw).hexdigest()
 
     @cached_property
+    def content_digest(self) -> str:
+        """SHA-256 with line ends made equal, so that the same message over another channel is the same message."""
+        return sha256(self.raw.replace(b"\r\n", b"\r").replace(b"\n", b"\r").strip(_FRAMING)).hexdigest()
+
+    @property
+    def ack_mode(self) -> tuple[bool, str, str]:
+        """(enhanced mode?, MSH-15 accept, MSH-16 application), table 0155. Original mode is when both are blank (chapter 2.9.3)."""
+        msh = self.segments[0]
+        accept, application = msh.value(15).upper(), msh.value(16).upper()
+        return bool(accept or application), accept, application
+
+    @cached_property
     def header(self) -> Header:
         """The parts of MSH an acknowledgement and the inbox need."""
         msh = self.segments[0]
@@ -173,7 +185,8 @@ def _delimiters(text: str) -> Delimiters:
     spare = [c for c in "^~\\&" if c not in declared]
     while len(declared) < 5:
         declared += (spare.pop(0) if spare else chr(0xE000 + len(declared)),)
-    return Delimiters(*declared, marks[4] if len(marks) > 4 else "")
+    component, repetition, escape_, subcomponent = declared[1:5]
+    return Delimiters(field, component, repetition, escape_, subcomponent, marks[4] if len(marks) > 4 else "")
 
 
 def _segments(message: Message, text: str) -> None:

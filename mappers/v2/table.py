@@ -15,18 +15,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from mappers.result import Draft, Json, LedgerEntry, Location
-from mappers.v2.context import WHOLE, Context, kept, leaves, named_location
+from mappers.result import Draft, Fate, Json, LedgerEntry, Location
+from mappers.v2.context import WHOLE, Context, kept, leaves
 from mappers.v2.message import Repetition, Segment
 
 Convert = Callable[[Repetition, Context], Any]
-Put = Callable[[Draft, Any, Context], int]
-"""Puts a value into a draft: STORED, SAME when an equal value stands there already, or REFUSED."""
+Put = Callable[[Json, Any, Context], int]
+"""Puts a value into a resource: STORED, SAME when an equal value stands there already, or REFUSED."""
 REFUSED, STORED, SAME = 0, 1, 2
 NULL: Final = '""'
-_SINGLE: Final = 1 << 1
 
 
 class Primitive(NamedTuple):
@@ -99,14 +99,14 @@ def target(resource_type: str, *rows: Row, slices: Mapping[str, Json] | None = N
 
 
 class Step:
-    """A compiled row: where the value goes and what the ledger says about it."""
+    """A compiled row: where the value goes and what the ledger says about it. draft: the position of its draft in the call to `map`."""
 
     __slots__ = ("_entries", "convert", "draft", "nests", "path", "put", "uses", "why")
 
-    def __init__(self, row: Row, owner: Target) -> None:
+    def __init__(self, row: Row, owner: Target, draft: int) -> None:
         if row.datatype is None:
             raise ValueError(f"{row.segment}-{row.number}: a row with a path needs a datatype")
-        self.draft = owner.resource_type
+        self.draft = draft
         self.path = f"{owner.resource_type}.{row.shown}"
         self.put = row.path if callable(row.path) else _putter(row.path, owner.slices)
         # what a repetition leaves goes onto the element it made, if that is a structure of its own (an extension with a value may not hold another)
@@ -114,17 +114,21 @@ class Step:
         self.convert = row.datatype.convert
         self.uses = row.datatype.uses
         self.why = row.why
-        self._entries: dict[tuple[int, int], LedgerEntry] = {}
+        self._entries: dict[int, LedgerEntry] = {}
 
     def entry(self, segment: Segment, number: int) -> LedgerEntry:
         """The ledger entry for this row and segment; entries are immutable, so the first few are made once."""
-        key = (segment.sequence, number)
-        found = self._entries.get(key)
+        sequence = segment.sequence
+        found = self._entries.get(sequence)
         if found is None:
-            found = LedgerEntry(Location(segment.name, segment.sequence, number), "mapped", self.path, self.why)
-            if segment.sequence < 64:
-                self._entries[key] = found
+            found = LedgerEntry(Location(segment.name, sequence, number), "mapped", self.path, self.why)
+            if sequence < _REMEMBERED:
+                self._entries[sequence] = found
         return found
+
+
+_REMEMBERED: Final = 64
+"""Ledger entries of segments up to this sequence number are made once per process; they depend on the tables only."""
 
 
 class SegmentMap:
@@ -135,7 +139,8 @@ class SegmentMap:
         self.targets = targets
         self.rows = rows
         self._silent = {row.number: row for row in rows}
-        self._plans: dict[tuple[str, ...], dict[int, list[Step]]] = {}
+        self._structural = {row.number for row in rows if row.fate == "structural"}
+        self._plans: dict[tuple[str, ...], dict[int, tuple[Step, ...]]] = {}
 
     def map(self, segment: Segment, ctx: Context, **drafts: Draft) -> None:
         """Fill the drafts, by resource type, from the segment. The first one takes home what no row maps. Targets without a draft are left out."""
@@ -143,36 +148,38 @@ class SegmentMap:
         plan = self._plans.get(names)
         if plan is None:
             plan = self._plans[names] = self._compile(names)
-        home = next(iter(drafts.values()))
         ctx.segment = segment
         ctx.done.add(segment.index)
+        held = tuple(drafts.values())
+        resources = [d.resource for d in held]
         parse = segment.message.parse
-        msh = segment.name == "MSH"
-        for number, raw in enumerate(segment.fields):
-            if not raw or not number:
+        fields = segment.fields
+        for number in range(3 if segment.name == "MSH" else 1, len(fields)):
+            raw = fields[number]
+            if not raw:
                 continue
-            ctx.number = number
             steps = plan.get(number)
             if steps is None:
-                self._unmapped(segment, number, raw, home, ctx)
+                self._unmapped(segment, number, raw, held[0], ctx)
             elif raw == NULL:
-                _delete(segment, number, steps, drafts, ctx)
-            elif not msh or number > 2:
-                _field(segment, number, parse(raw), steps, drafts, home, ctx)
+                _delete(segment, number, steps, held, ctx)
+            else:
+                ctx.number = number
+                _field(segment, number, parse(raw), steps, resources, ctx)
 
-    def _compile(self, names: tuple[str, ...]) -> dict[int, list[Step]]:
-        plan: dict[int, list[Step]] = {}
+    def _compile(self, names: tuple[str, ...]) -> dict[int, tuple[Step, ...]]:
+        plan: dict[int, tuple[Step, ...]] = {}
         for owner in self.targets:
             if owner.resource_type in names:
                 for row in owner.rows:
-                    plan.setdefault(row.number, []).append(Step(row, owner))
+                    plan[row.number] = (*plan.get(row.number, ()), Step(row, owner, names.index(owner.resource_type)))
         return plan
 
     def _unmapped(self, segment: Segment, number: int, raw: str, home: Draft, ctx: Context) -> None:
-        row = self._silent.get(number)
-        if row is not None and row.fate == "structural":
-            ctx.ledger.append(LedgerEntry(Location(segment.name, segment.sequence, number), "structural", ""))
+        if number in self._structural:
+            ctx.ledger.append(_entry(segment.name, segment.sequence, number, "structural", "", ""))
             return
+        row = self._silent.get(number)
         keep_field(segment, number, raw, home, ctx, row.why if row else "no element for it in the table")
 
 
@@ -186,8 +193,14 @@ def segment(name: str, *parts: Target | Row) -> SegmentMap:
     return SegmentMap(name, targets, rows)
 
 
-def _field(number_segment: Segment, number: int, repetitions: list[Repetition], steps: list[Step], drafts: Mapping[str, Draft], home: Draft, ctx: Context) -> None:
-    used = [False] * len(steps)
+@lru_cache(maxsize=8192)
+def _entry(name: str, sequence: int, number: int, fate: Fate, target_path: str, why: str) -> LedgerEntry:
+    """A ledger entry of a whole field: the same for every message, so it is made once."""
+    return LedgerEntry(Location(name, sequence, number), fate, target_path, why)
+
+
+def _field(segment: Segment, number: int, repetitions: list[Repetition], steps: tuple[Step, ...], resources: list[Json], ctx: Context) -> None:
+    told = 0  # steps already in the ledger
     for ordinal, repetition in enumerate(repetitions, 1):
         ctx.repetition = ordinal
         taken = 0
@@ -195,59 +208,59 @@ def _field(number_segment: Segment, number: int, repetitions: list[Repetition], 
         for position, step in enumerate(steps):
             ctx.left = 0
             value = step.convert(repetition, ctx)
-            if value is None or not (stored := step.put(drafts[step.draft], value, ctx)):
+            if value is None or not (stored := step.put(resources[step.draft], value, ctx)):
                 continue
             taken |= step.uses & ~ctx.left
-            used[position] = True
-            if stored == STORED and step.nests and nest is None and type(value) is dict:
+            if not told >> position & 1:
+                told |= 1 << position
+                ctx.ledger.append(step.entry(segment, number))
+            if nest is None and stored == STORED and step.nests and type(value) is dict:
                 nest = value
-        if len(repetition) == 1:
-            if not taken & _SINGLE:
-                _keep(number_segment, number, ordinal, repetition, WHOLE, home, nest, ctx)
-        elif taken != WHOLE:
-            rest = ~taken
-            if any(c and rest >> n & 1 for n, c in enumerate(repetition, 1)):
-                _keep(number_segment, number, ordinal, repetition, rest, home, nest, ctx)
+        if taken == WHOLE:
+            continue
+        for component, text in enumerate(repetition, 1):
+            if text and not taken >> component & 1:
+                _keep(segment, number, ordinal, repetition, ~taken, resources[0], nest, ctx)
+                break
     ctx.repetition = 1
-    for position, step in enumerate(steps):
-        if used[position]:
-            ctx.ledger.append(step.entry(number_segment, number))
 
 
-def _keep(segment: Segment, number: int, ordinal: int, repetition: Repetition, mask: int, home: Draft, nest: Json | None, ctx: Context) -> None:
+def _named(place: str, repetition: Repetition, component: int, sub: int | None) -> str:
+    """A leaf's name: the field alone when it is all there is, else with component and subcomponent."""
+    if sub is not None:
+        return f"{place}.{component}.{sub}"
+    return f"{place}.{component}" if len(repetition) > 1 else place
+
+
+def _keep(segment: Segment, number: int, ordinal: int, repetition: Repetition, mask: int, home: Json, nest: Json | None, ctx: Context) -> None:
+    """Keep the leaves of the components in the mask on the element of the same repetition, or on the first draft."""
     place = f"{segment.name}-{number}" if ordinal == 1 else f"{segment.name}-{number}({ordinal})"
-    owner = home.resource if nest is None else nest
-    target_path = f"{home.resource['resourceType']}.extension"
+    owner = home if nest is None else nest
+    target_path = f"{home['resourceType']}.extension"
     for component, sub, text in leaves(repetition, mask):
-        where = named_location(segment, number, ordinal, component, sub)
+        where = Location(segment.name, segment.sequence, number, ordinal if ordinal > 1 else None, component, sub)
         if text == NULL:
             ctx.ledger.append(LedgerEntry(where, "empty", target_path, "explicit null"))
             continue
-        name = place if len(repetition) == 1 and sub is None else f"{place}.{component}" if sub is None else f"{place}.{component}.{sub}"
-        owner.setdefault("extension", []).append(kept(name, text))
+        owner.setdefault("extension", []).append(kept(_named(place, repetition, component, sub), text))
         ctx.ledger.append(LedgerEntry(where, "kept", target_path, "no element for it"))
 
 
 def keep_field(segment: Segment, number: int, raw: str, home: Draft, ctx: Context, why: str, *, sequence: bool = False) -> None:
     """Keep every leaf of a field on a draft, each under its own name. sequence: the name carries the segment's number (for drafts several segments share)."""
     prefix = f"{segment.name}[{segment.sequence}]-{number}" if sequence else f"{segment.name}-{number}"
-    path = f"{home.resource['resourceType']}.extension"
-    extension = home.resource.setdefault("extension", [])
-    single = True
+    found: list[Json] = []
     for ordinal, repetition in enumerate(segment.message.parse(raw), 1):
         place = prefix if ordinal == 1 else f"{prefix}({ordinal})"
         for component, sub, text in leaves(repetition):
-            if text == NULL:
-                continue
-            name = place if len(repetition) == 1 and sub is None else f"{place}.{component}" if sub is None else f"{place}.{component}.{sub}"
-            extension.append(kept(name, text))
-            single = False
-    if single:
-        ctx.ledger.append(LedgerEntry(Location(segment.name, segment.sequence, number), "empty", "", "explicit null"))
+            if text != NULL:
+                found.append(kept(_named(place, repetition, component, sub), text))
+    if found:
+        home.resource.setdefault("extension", []).extend(found)
+        path = f"{home.resource['resourceType']}.extension"
+        ctx.ledger.append(_entry(segment.name, segment.sequence, number, "kept", path, why))
     else:
-        ctx.ledger.append(LedgerEntry(Location(segment.name, segment.sequence, number), "kept", path, why))
-    if not extension:
-        del home.resource["extension"]
+        ctx.ledger.append(_entry(segment.name, segment.sequence, number, "empty", "", "no value in it"))
 
 
 def keep_segment(segment: Segment, home: Draft, ctx: Context, why: str) -> None:
@@ -258,14 +271,14 @@ def keep_segment(segment: Segment, home: Draft, ctx: Context, why: str) -> None:
             keep_field(segment, number, raw, home, ctx, why, sequence=True)
 
 
-def _delete(segment: Segment, number: int, steps: list[Step], drafts: Mapping[str, Draft], ctx: Context) -> None:
+def _delete(segment: Segment, number: int, steps: tuple[Step, ...], drafts: tuple[Draft, ...], ctx: Context) -> None:
     """An explicit null: the sender deletes what the field maps to."""
     for step in steps:
         draft = drafts[step.draft]
-        element = step.path.removeprefix(step.draft).lstrip(".").split("[", 1)[0]
+        element = step.path.partition(".")[2].split("[", 1)[0].split(".", 1)[0]
         if element and element not in draft.deletes:
             draft.deletes = (*draft.deletes, element)
-        ctx.ledger.append(LedgerEntry(Location(segment.name, segment.sequence, number), "empty", step.path, "explicit null: deleted"))
+        ctx.ledger.append(_entry(segment.name, segment.sequence, number, "empty", step.path, "explicit null: deleted"))
 
 
 def _putter(path: str, slices: Mapping[str, Json]) -> Put:
@@ -273,38 +286,31 @@ def _putter(path: str, slices: Mapping[str, Json]) -> Put:
         return _merge
     head, _, rest = path.partition(".")
     if head.endswith("]") and not head.endswith("[]"):
-        return _into_slice(head, _setter(rest), slices.get(head, {}))
-    inner = _setter(path)
-    return lambda draft, value, _ctx: inner(draft.resource, value)
-
-
-def _merge(draft: Draft, value: Json, _ctx: Context) -> int:
-    resource = draft.resource
-    if any(name in resource and resource[name] != found for name, found in value.items()):
-        return REFUSED
-    resource.update(value)
-    return STORED
-
-
-def _setter(path: str) -> Callable[[Json, Any], int]:
-    head, _, rest = path.partition(".")
+        return _into_slice(head, _putter(rest, {}), slices.get(head, {}))
     if rest:
-        inner = _setter(rest)
-        return lambda holder, value: inner(holder.setdefault(head, {}), value)
+        inner = _putter(rest, {})
+        return lambda holder, value, ctx: inner(holder.setdefault(head, {}), value, ctx)
     return _append(path[:-2]) if path.endswith("[]") else _set(path)
+
+
+def _merge(holder: Json, value: Json, ctx: Context) -> int:
+    if any(name in holder and holder[name] != found for name, found in value.items()):
+        return REFUSED
+    holder.update(value)
+    return STORED
 
 
 _SETS: Final = frozenset({"identifier", "name", "telecom", "address", "performer", "basedOn", "participant", "generalPractitioner", "resultsInterpreter"})
 """Lists in which the same value twice says nothing more; ORC and OBR, for one, repeat each other."""
 
 
-def _append(name: str) -> Callable[[Json, Any], int]:
+def _append(name: str) -> Put:
     unique = name in _SETS
 
-    def append(holder: Json, value: Any) -> int:
-        held = holder.setdefault(name, [])
-        if type(value) is list:
-            held.extend(value)
+    def append(holder: Json, value: Any, ctx: Context) -> int:
+        held = holder.get(name)
+        if held is None:
+            holder[name] = [value]
         elif unique and value in held:
             return SAME
         else:
@@ -314,10 +320,10 @@ def _append(name: str) -> Callable[[Json, Any], int]:
     return append
 
 
-def _set(name: str) -> Callable[[Json, Any], int]:
+def _set(name: str) -> Put:
     shadow = "_" + name
 
-    def put(holder: Json, value: Any) -> int:
+    def put(holder: Json, value: Any, ctx: Context) -> int:
         if type(value) is Primitive:
             if name in holder or shadow in holder:
                 return SAME if holder.get(name) == value.value and not value.extension else REFUSED
@@ -334,16 +340,16 @@ def _set(name: str) -> Callable[[Json, Any], int]:
     return put
 
 
-def _into_slice(head: str, inner: Callable[[Json, Any], int], fixed: Json) -> Put:
+def _into_slice(head: str, inner: Put, fixed: Json) -> Put:
     name = head.partition("[")[0]
 
-    def put(draft: Draft, value: Any, ctx: Context) -> int:
-        key = (draft.full_url, head, ctx.segment.index)
+    def put(holder: Json, value: Any, ctx: Context) -> int:
+        key = (id(holder), head, ctx.segment.index)
         element = ctx.slices.get(key)
         if element is None:
             element = ctx.slices[key] = {k: _copy(v) for k, v in fixed.items()}
-            draft.resource.setdefault(name, []).append(element)
-        return inner(element, value)
+            holder.setdefault(name, []).append(element)
+        return inner(element, value, ctx)
 
     return put
 

@@ -148,11 +148,10 @@ def as_extension(url: str, value_name: str, datatype: Datatype) -> Datatype:
         value = datatype.convert(repetition, ctx)
         if value is None:
             return None
-        if isinstance(value, tuple):  # a Primitive: value and extensions
-            out: Json = {"url": url, value_name: value[0]}
-            if value[1]:
-                out["_" + value_name] = {"extension": value[1]}
-            return out
+        if isinstance(value, Primitive):
+            if value.extension:  # the models know no extensions on an extension's value: the original is kept beside it
+                ctx.leave(1)
+            return {"url": url, value_name: value.value}
         return {"url": url, value_name: value}
 
     return Datatype(datatype.name, extension, datatype.uses)

@@ -6,6 +6,7 @@ The system of an identifier is the registered one, else the universal id, else a
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from mappers.result import Json
@@ -36,6 +37,10 @@ _URI: Final = re.compile(r"[a-z][a-z0-9+.-]*:\S+", re.IGNORECASE)
 _TYPE_CODE: Final = re.compile(r"[A-Za-z0-9./+-]{1,12}")
 
 
+own_system: Final = lru_cache(maxsize=4096)(sender_system)
+"""`sender_system`, remembered: a sender has few namespaces and names them in every field."""
+
+
 def assigner_system(namespace: str, universal: str, kind: str, ctx: Context) -> str:
     """HD as a system URI."""
     if universal:
@@ -45,8 +50,8 @@ def assigner_system(namespace: str, universal: str, kind: str, ctx: Context) -> 
             return "urn:uuid:" + universal.lower()
         if kind in ("URI", "") and _URI.fullmatch(universal):
             return universal
-        return sender_system(ctx.sender, universal)
-    return sender_system(ctx.sender, namespace)
+        return own_system(ctx.sender, universal)
+    return own_system(ctx.sender, namespace)
 
 
 def identifier(value: str, authority: Repetition, kind: str, ctx: Context) -> Json:

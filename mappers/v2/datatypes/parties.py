@@ -88,7 +88,7 @@ def ndl(repetition: Repetition, ctx: Context) -> Json | None:
 
 def organization(ctx: Context, name: str, identified: Json | None) -> Draft:
     """The organisation draft of this message with that identifier or name."""
-    names = []
+    names: list[tuple[str, ...]] = []
     if identified:
         names.append(("Organization", identity.id_text(identified)))
     if name:
@@ -165,7 +165,7 @@ def adopt(draft: Draft, ctx: Context) -> Draft:
     """A Practitioner or Organization filled by a table, made part of the result; one already known by its identifier or name takes its elements over instead."""
     resource = draft.resource
     kind = resource["resourceType"]
-    names = [(kind, identity.id_text(i)) for i in resource.get("identifier", ())]
+    names: list[tuple[str, ...]] = [(kind, identity.id_text(i)) for i in resource.get("identifier", ())]
     if not names:
         held = resource.get("name")
         text = identity.folded(held) if isinstance(held, str) else identity.name_text(held[0]) if held else ""

@@ -15,9 +15,8 @@ _SPACES: Final = re.compile(r"\s+")
 
 def part(repetition: Repetition, number: int) -> str:
     """Component `number` as plain text, "" when absent or an explicit null. Subcomponent separators in it are text somebody forgot to escape."""
-    if number > len(repetition):
+    if number > len(repetition) or not (value := repetition[number - 1]):
         return ""
-    value = repetition[number - 1]
     if SUB in value:
         value = value.replace(SUB, "&")
     value = value.strip()

@@ -73,12 +73,12 @@ def utc(text: str, zone: ZoneInfo | None) -> str:
     found = moment(text.strip(), zone)
     if found is None:
         return ""
-    pieces = [*map(int, found.date.split("-")), 1, 1][:3]
+    year, month, day = [*map(int, found.date.split("-")), 1, 1][:3]
     hour, minute, second = found.time[:8].split(":") if found.time else ("0", "0", "0")
     micro = int((found.time[9:] + "000000")[:6]) if len(found.time) > 8 else 0
     shift = _delta(found.offset) if found.offset else timedelta()
     try:
-        when = datetime(*pieces, int(hour), int(minute), int(second), micro, timezone(shift)).astimezone(UTC)
+        when = datetime(year, month, day, int(hour), int(minute), int(second), micro, timezone(shift)).astimezone(UTC)
     except (ValueError, OverflowError):
         return ""
     return when.strftime("%Y%m%d%H%M%S%f").rjust(20, "0")

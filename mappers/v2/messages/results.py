@@ -22,7 +22,18 @@ from mappers.v2.segments.spm import specimen
 from mappers.v2.segments.zds import imaging_study
 
 # Later states win ties of the clock: a late preliminary must not replace a final, nor a resent final a correction.
-RANK: Final = {"registered": 0, "partial": 1, "preliminary": 2, "final": 3, "appended": 4, "amended": 4, "corrected": 5, "cancelled": 6, "entered-in-error": 7}
+# From 50 on a result counts as final.
+RANK: Final = {
+    "registered": 0,
+    "partial": 10,
+    "preliminary": 20,
+    "final": 50,
+    "appended": 60,
+    "amended": 60,
+    "corrected": 70,
+    "cancelled": 80,
+    "entered-in-error": 90,
+}
 # What alone does not make an order worth a resource of its own
 _BARE: Final = frozenset({"resourceType", "status", "_status", "intent", "subject", "code", "authoredOn", "_authoredOn"})
 

@@ -30,9 +30,9 @@ def category(repetition: Repetition, ctx: Context) -> str | None:
     return found.code if found else None
 
 
-def original_type(draft: Draft, value: Any, ctx: Context) -> int:
+def original_type(resource: Json, value: Any, ctx: Context) -> int:
     """The sender's own type beside the two codes made of it (rows 7-8)."""
-    draft.resource.setdefault("extension", []).append({"url": ALTERNATE, "valueCodeableConcept": value})
+    resource.setdefault("extension", []).append({"url": ALTERNATE, "valueCodeableConcept": value})
     return STORED
 
 

@@ -38,15 +38,16 @@ def note(repetition: Repetition, ctx: Context) -> Json | None:
 def payer(repetition: Repetition, ctx: Context) -> Json | None:
     """AUT-2, the payer's company id, under the name in AUT-3."""
     name = ctx.segment.value(3)
-    return cwe_organization.convert([part(repetition, 1), part(repetition, 2) or name, part(repetition, 3)], ctx)
+    found: Json | None = cwe_organization.convert([part(repetition, 1), part(repetition, 2) or name, part(repetition, 3)], ctx)
+    return found
 
 
 @takes(1)
 def payer_name(repetition: Repetition, ctx: Context) -> Json | None:
     """AUT-3 alone names the payer when AUT-2 is missing; otherwise it is in `payer` already."""
-    if ctx.segment.raw(2):
-        return payer.convert(ctx.segment.repetitions(2)[0], ctx)
-    return cwe_organization.convert(["", part(repetition, 1)], ctx)
+    source, at = (payer, ctx.segment.repetitions(2)[0]) if ctx.segment.raw(2) else (cwe_organization, ["", part(repetition, 1)])
+    found: Json | None = source.convert(at, ctx)
+    return found
 
 
 AUT = segment(

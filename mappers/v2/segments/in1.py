@@ -59,9 +59,9 @@ def subscriber_number(repetition: Repetition, ctx: Context) -> Json | None:
     return cx.convert(repetition, ctx) if part(repetition, 5) == "SN" else None
 
 
-def policy_holder(draft: Draft, value: Any, ctx: Context) -> int:
+def policy_holder(resource: Json, value: Any, ctx: Context) -> int:
     """IN1-11 names the organisation IN1-10 identifies."""
-    holder = draft.resource.setdefault("policyHolder", {})
+    holder = resource.setdefault("policyHolder", {})
     if "reference" in holder:
         return REFUSED
     holder.update(value)

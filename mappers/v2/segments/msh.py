@@ -147,7 +147,7 @@ def seal(header: Draft, provenance: Draft, ctx: Context, focus: Draft | None) ->
     author: Json = {"type": fixed(PARTICIPANT, "author"), "who": sender or {"display": "sender not named"}}
     resource["agent"] = [author, *(a for a in resource.get("agent", ()) if "who" in a)]
     resource["entity"] = [{"role": "source", "what": {"reference": RAW_MESSAGE}}]
-    parts = (ctx.sender, message.header.control_id, message.digest)
+    parts = (ctx.sender, message.header.control_id, message.content_digest)
     header.keys = (identity.key("MessageHeader", *parts),)
     provenance.keys = (identity.key("Provenance", *parts),)
 

@@ -24,10 +24,10 @@ PARTICIPATION: Final = canonical("StructureDefinition", "participation")
 HAVE_NOTE: Final = frozenset({"Observation", "ServiceRequest", "Specimen", "Condition", "Procedure", "AllergyIntolerance", "ImagingStudy"})
 
 
-def lines(draft: Draft, value: Any, ctx: Context) -> int:
+def lines(annotation: Json, value: Any, ctx: Context) -> int:
     """Repetitions of NTE-3 are lines of one comment."""
-    held = draft.resource.get("text")
-    draft.resource["text"] = f"{held}\n{value}" if held else value
+    held = annotation.get("text")
+    annotation["text"] = f"{held}\n{value}" if held else value
     return STORED
 
 

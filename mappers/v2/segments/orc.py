@@ -48,7 +48,8 @@ def group_reference(repetition: Repetition, ctx: Context) -> Json | None:
 
 @takes(1, 2, 3, 4)
 def filler_group(repetition: Repetition, ctx: Context) -> Json | None:
-    return eip(2, "FGN").convert(repetition, ctx)
+    found: Json | None = eip(2, "FGN").convert(repetition, ctx)
+    return found
 
 
 @takes(1)

@@ -87,9 +87,9 @@ def death_indicator(repetition: Repetition, ctx: Context) -> bool | None:
     return None if ctx.segment.raw(29) else value
 
 
-def county(draft: Draft, value: Any, ctx: Context) -> int:
+def county(resource: Json, value: Any, ctx: Context) -> int:
     """PID-12 as district of the only address that has none (rows 17-20)."""
-    addresses = draft.resource.setdefault("address", [])
+    addresses = resource.setdefault("address", [])
     if len(addresses) > 1 or any("district" in a for a in addresses):
         return REFUSED
     if not addresses:

@@ -46,9 +46,9 @@ def minutes_unit(repetition: Repetition, ctx: Context) -> str | None:
     return unit if ctx.segment.raw(9) and unit in MINUTES else None
 
 
-def understood(draft: Draft, value: Any, ctx: Context) -> int:
+def understood(resource: Json, value: Any, ctx: Context) -> int:
     """The value went into another element."""
-    return STORED if "minutesDuration" in draft.resource else REFUSED
+    return STORED if "minutesDuration" in resource else REFUSED
 
 
 @takes(1, 2, 3, 4, 5, 6, 7, 8, 9)

@@ -32,8 +32,8 @@ def collected(repetition: Repetition, ctx: Context) -> Json | None:
     return None if value is None else elements("collectedDateTime", value)
 
 
-def into_collection(draft: Draft, value: Any, ctx: Context) -> int:
-    held = draft.resource.setdefault("collection", {})
+def into_collection(resource: Json, value: Any, ctx: Context) -> int:
+    held = resource.setdefault("collection", {})
     if any(name in held for name in value):
         return REFUSED
     held.update(value)

@@ -69,7 +69,7 @@ def judge(item: Requirement, docket: Docket, narratives: Mapping[str, Judgement]
         return replace(told, due=docket.due(item))
     unknown = applies is None and not found.good
     if unknown:
-        found = Verdict("missing", "applicability-unknown", found.entries, None, found.changes)
+        found = Verdict("missing", "applicability-unknown", (), None, found.changes)
     decided = _decided(item, found, docket)
     return _judgement(item, decided, docket, item.condition.question if unknown and item.condition and decided is found else None)
 

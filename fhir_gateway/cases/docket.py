@@ -45,7 +45,7 @@ class Docket:
             *(identity(x) for x in walk(case.referral, "requester")), {r.sender.casefold() for r in case.records if r.sender}
         )
         self.clinic = policy.clinic | frozenset().union(*(identity(x) for x in walk(case.referral, "performer")))
-        self._by_code: dict[tuple[str, Code], list[Entry]] = defaultdict(list)
+        self._by_code: dict[str, dict[Code, list[Entry]]] = defaultdict(lambda: defaultdict(list))
         self._by_type: dict[str, list[Entry]] = defaultdict(list)
         self._by_link: dict[str, list[Entry]] = defaultdict(list)
         self._due: dict[int, date] = {}
@@ -65,7 +65,7 @@ class Docket:
         for e in self.entries:
             self._by_type[e.type].append(e)
             for code in e.codes:
-                self._by_code[e.type, code].append(e)
+                self._by_code[e.type][code].append(e)
             for link in e.links if e.type in REPORTS else ():
                 self._by_link[link].append(e)
 
@@ -86,10 +86,11 @@ class Docket:
 
     def candidates(self, supply: Input) -> Iterator[tuple[Entry, bool]]:
         """Records an input may mean, each with whether a code says so. Matching is by codes; a category alone only suggests."""
-        if supply.only_when and self.truth(supply.only_when) is not True:
+        if supply.type not in self._by_type or (supply.only_when and self.truth(supply.only_when) is not True):
             return
         if supply.codes:
-            found = {id(e): e for code in supply.codes for e in self._by_code.get((supply.type, code), ())}
+            held = self._by_code[supply.type]
+            found = {id(e): e for code in held.keys() & supply.codes for e in held[code]}
         else:
             found = {id(e): e for e in self._by_type.get(supply.type, ())}
         for e in found.values():

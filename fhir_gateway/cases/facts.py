@@ -49,18 +49,19 @@ GONE: Final = frozenset({"entered-in-error", "cancelled", "superseded"})
 
 
 def diagnoses(case: CaseFile) -> list[Code]:
-    """Codes of the diagnosis, the principal first: the referral's reason, then the Conditions it names, then other Conditions.
+    """Codes of the diagnosis, the principal first: the referral's reason, then the Conditions it names.
 
-    The order decides which checklist is chosen, so it must not depend on the order records arrived in: Conditions the referral
-    names keep its order, others go by their code.
+    Only where the referral names no diagnosis do the patient's other Conditions stand in: an earlier cancer is not what this
+    referral is about. The order decides which checklist is chosen, so those go by their code, not by arrival.
     """
     reasons = [code for concept in walk(case.referral, "reasonCode") for code in codings(concept)]
     conditions = {r.reference: list(_condition_codes(r.resource)) for r in case.records if _type(r.resource) == "Condition"}
     named = [str(ref) for ref in walk(case.referral, "reasonReference.reference")]
     for reference in named:
         reasons += conditions.pop(reference, [])
-    others = sorted(code for codes in conditions.values() for code in codes)
-    return list(dict.fromkeys(reasons + others))
+    if not any(system in ICD10 or system == SNOMED for system, _ in reasons):
+        reasons += sorted(code for codes in conditions.values() for code in codes)
+    return list(dict.fromkeys(reasons))
 
 
 def facts(case: CaseFile, entries: Iterable[Entry], questions: Iterable[str], at: Moment, policy: Policy) -> dict[str, Any]:

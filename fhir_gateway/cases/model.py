@@ -6,7 +6,7 @@ Resources are plain FHIR R4 JSON (dicts) as stored; nothing here changes them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any, Literal
 
@@ -146,7 +146,6 @@ class Evaluation:
     decide_by: date | None = None
     next_change: datetime | None = None
     event: str | None = None
-    findings: tuple[str, ...] = field(default=())
 
     @property
     def open_items(self) -> tuple[Judgement, ...]:

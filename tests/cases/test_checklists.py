@@ -12,6 +12,7 @@ from fhir.resources.R4B import get_fhir_model_class
 from fhir_gateway.cases.checklist import ChecklistError, compile_checklist
 from fhir_gateway.cases.choice import choose
 from fhir_gateway.cases.completeness import evaluate
+from fhir_gateway.cases.facts import diagnoses
 from fhir_gateway.cases.model import Code
 from fhir_gateway.cases.requirement import Checklist, Requirement
 from tests.cases.story import ICD10CM, PATIENT, REFERRAL, Case, checklist, moment, plans
@@ -128,6 +129,23 @@ def test_no_tumour_group_is_the_base_list_flagged(codes: list[Code]) -> None:
 
 def test_the_principal_diagnosis_decides() -> None:
     assert choose(plans(), [(ICD10CM, "C34.1"), (ICD10CM, "C50.1")]).name == "lung"
+
+
+def condition(name: str, code: str) -> dict[str, Any]:
+    return {"resourceType": "Condition", "id": name, "code": {"coding": [{"system": ICD10CM, "code": code}]}}
+
+
+def test_an_earlier_cancer_is_not_what_this_referral_is_about() -> None:
+    kidney = REFERRAL | {"reasonCode": [], "reasonReference": [{"reference": "Condition/now"}]}
+    case = Case(referral=kidney).receives(condition("before", "C50.1"), condition("now", "C64.1"))
+    assert choose(plans(), diagnoses(case.file())).flagged
+    unsaid = Case(referral=REFERRAL | {"reasonCode": []}).receives(condition("before", "C50.1"))
+    assert choose(plans(), diagnoses(unsaid.file())).name == "breast"
+
+
+def test_a_withdrawn_diagnosis_chooses_nothing() -> None:
+    withdrawn = condition("before", "C50.1") | {"verificationStatus": {"coding": [{"code": "entered-in-error"}]}}
+    assert choose(plans(), diagnoses(Case(referral=REFERRAL | {"reasonCode": []}).receives(withdrawn).file())).flagged
 
 
 def test_no_category_belongs_to_two_lists() -> None:

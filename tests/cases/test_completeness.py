@@ -267,6 +267,16 @@ def test_a_person_can_say_a_record_will_not_do() -> None:
     assert (found.state, found.reason) == ("not-acceptable", "insufficient")
 
 
+def test_the_cancer_itself_is_no_other_condition() -> None:
+    named = REFERRAL | {"reasonReference": [{"reference": "Condition/tumour"}]}
+    tumour = {"resourceType": "Condition", "id": "tumour", "code": {"coding": [{"code": "C50.411"}]}}
+    allergy = {"resourceType": "AllergyIntolerance", "id": "penicillin", "code": {"text": "Penicillin"}}
+    case = Case(referral=named).receives(tumour, allergy)
+    assert (case.item("allergies-comorbid").state, case.item("allergies-comorbid").reason) == ("not-acceptable", "incomplete")
+    thyroid = {"resourceType": "Condition", "id": "thyroid", "code": {"text": "Hypothyroidism"}}
+    assert case.receives(thyroid).item("allergies-comorbid").state == "accepted"
+
+
 def test_slides_are_a_thing_not_a_report() -> None:
     case = Case().receives(pathology())
     assert case.item("pathology-slides").state == "missing"

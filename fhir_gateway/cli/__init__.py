@@ -1,27 +1,49 @@
 """The command line, `fhir-gateway`: one module per command family, registered here and nowhere else.
 
-Exit codes: 0 done, 1 something was refused or wrong with what was given, 2 the command was used wrongly.
+Exit codes: 0 done, 1 something was refused or wrong with what was given, 2 the command was used wrongly. A module is imported only when its
+command is asked for: `map` needs no database, `send` no mapper tables.
 """
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
+from typing import Any, Final
+
 import typer
 
-from fhir_gateway.cli import cases, database, demo, inbox, mapping, sending, serving
+# command → (module, function), or (module, typer app) for a family.
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "serve": ("serving", "serve"),
+    "demo": ("demo", "demo"),
+    "map": ("mapping", "map_files"),
+    "send": ("sending", "send"),
+    "case": ("cases", "app"),
+    "inbox": ("inbox", "app"),
+    "db": ("database", "app"),
+    "settings": ("serving", "settings"),
+}
 
-app = typer.Typer(
-    name="fhir-gateway", help="Second-opinion referrals: HL7 v2 and FHIR in, one case out, and what it still lacks.", no_args_is_help=True
-)
-app.command("serve")(serving.serve)
-app.command("demo")(demo.demo)
-app.command("map")(mapping.map_files)
-app.command("send")(sending.send)
-app.command("settings")(serving.settings)
-app.add_typer(cases.app, name="case")
-app.add_typer(inbox.app, name="inbox")
-app.add_typer(database.app, name="db")
+
+def build(names: list[str]) -> typer.Typer:
+    """The application with these commands only."""
+    app = typer.Typer(name="fhir-gateway", help=_about.__doc__, no_args_is_help=True, add_completion=False)
+    app.callback()(_about)
+    for name in names:
+        module, attribute = COMMANDS[name]
+        found: Any = getattr(import_module(f"fhir_gateway.cli.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
+    return app
+
+
+def _about() -> None:
+    """Second-opinion referrals: HL7 v2 and FHIR in, one case out, and what it still lacks."""
 
 
 def main() -> None:
     """Entry point of the installed command."""
-    app()
+    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
+    build([wanted] if wanted in COMMANDS else list(COMMANDS))()

@@ -39,7 +39,8 @@ def list_cases(
         write(encode(rows))
         return
     table = Table()
-    for column in ("case", "referral", "state", "second opinion", "checklist", "open", "due", "appointment", "records", "permission", "money"):
+    table.add_column("case", no_wrap=True)
+    for column in ("referral", "state", "second opinion", "checklist", "open", "due", "appointment", "records", "permission", "money"):
         table.add_column(column, overflow="fold")
     for row in rows:
         gates = [_gate(row["gates"].get(name, {}).get("state", "")) for name in ("records", "permission", "money")]
@@ -75,7 +76,7 @@ def print_case(flat: dict[str, Any]) -> None:
         out.print(f"  {name:11} {_gate(gate['state'])}  {gate.get('reason') or ''}")
     table = Table()
     for column in ("item", "state", "why", "due", "good until", "supplied by"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in ("state", "due", "good until"))
     for item in flat["items"]:
         state = item["state"]
         supplied = ", ".join(_reference(reference) for reference in item.get("suppliedBy") or ())
@@ -87,7 +88,10 @@ def print_case(flat: dict[str, Any]) -> None:
 
 
 def _reference(value: Any) -> str:
-    return str(value.get("reference", "")) if isinstance(value, dict) else str(value)
+    """`DiagnosticReport/…44ba2e91`: enough to tell records apart on a terminal; --json has them whole."""
+    text = str(value.get("reference", "")) if isinstance(value, dict) else str(value)
+    kind, _, identity = text.partition("/")
+    return f"{kind}/…{identity[-8:]}" if len(identity) > 12 else text
 
 
 def _gate(state: str) -> str:

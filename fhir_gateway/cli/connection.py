@@ -25,7 +25,8 @@ def gateway() -> Iterator[Gateway]:
     with ThreadPoolExecutor(1) as executor:
         try:
             opened = Gateway(settings, executor)
-            opened.store.check()
+            if not opened.store.ready():
+                stop("The database is not there, or not at this version's schema; run: fhir-gateway db upgrade")
             yield opened
             opened.stop()
         except (GatewayError, StoreError) as fault:

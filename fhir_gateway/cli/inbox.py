@@ -33,7 +33,7 @@ def list_entries(
         return
     table = Table()
     for column in ("id", "received", "channel", "sender", "type", "bytes", "state", "first finding"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in ("id", "received"))
     for entry in entries:
         worst: dict[str, str] = next(iter(entry.findings or ()), {})
         said = f"{worst.get('where') or ''} {worst.get('text', '')}".strip()

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from fhir_gateway.cli.terminal import err, stop, write
 from fhir_gateway.errors import operation_outcome
-from fhir_gateway.pipeline.outcomes import issues_of
+from fhir_gateway.outcomes import issues_of
 from fhir_gateway.settings import Settings
 from fhir_gateway.validation import encode
 from mappers import v2

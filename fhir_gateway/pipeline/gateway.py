@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -16,11 +17,10 @@ from fhir_gateway.pipeline.messages import V2Intake
 from fhir_gateway.pipeline.results import RawMessage, Written
 from fhir_gateway.pipeline.search import searched
 from fhir_gateway.pipeline.submissions import BundleIntake
-from fhir_gateway.pipeline.trail import Trail
 from fhir_gateway.pipeline.translate import translated
 from fhir_gateway.security.principal import GATEWAY, Principal
 from fhir_gateway.settings import Settings
-from fhir_gateway.store import Act, InboxEntry, Store, Stored, Transaction
+from fhir_gateway.store import InboxEntry, Store, Stored, Transaction
 from fhir_gateway.validation import shapes
 from mappers import v2
 from profiles import conceptmaps
@@ -34,6 +34,10 @@ def open_store(settings: Settings) -> Store:
     return Store(settings.database_url, pool_size=settings.threads + 2)
 
 
+class SchemaMissingError(RuntimeError):
+    """The tables are older or newer than this program."""
+
+
 class Gateway:
     """Everything that can be asked of the service. Errors are those of `fhir_gateway.errors`."""
 
@@ -44,14 +48,14 @@ class Gateway:
         self.store = open_store(settings)
         self.casework = Casework.from_settings(settings)
         self.messages = V2Intake(self.store, conceptmaps.load(), v2.Site(timezone=settings.source_zone), self.casework, self.clock)
-        self.trail = Trail(self.store, self.clock)
         self.bundles = BundleIntake(self.store, self.casework, settings, self.clock)
 
     # Running
 
     def start(self) -> None:
-        """Check the schema, build the models of the common types, finish what a crash left half done. Raises the store's SchemaError."""
-        self.store.check()
+        """Check the schema, build the models of the common types, finish what a crash left half done. Raises SchemaMissingError."""
+        if not self.store.check():
+            raise SchemaMissingError("The database is not at this version's schema; run: fhir-gateway db upgrade")
         for name in ("Bundle", "ServiceRequest", "Patient", "DiagnosticReport", "Observation", "Coverage", "Task", "DocumentReference", "Provenance"):
             shapes.shape_of_resource(name)
         event("recovered", messages=self.recover())
@@ -79,11 +83,11 @@ class Gateway:
         else:
             self.messages.finish(entry)
 
-    def health(self) -> tuple[bool, dict[str, int]]:
+    def health(self) -> tuple[bool, dict[str, Any]]:
         """Does the database answer at the right version, and what is waiting?"""
         if not self.store.ready():
             return False, {}
-        return True, self.store.backlog(self.clock())
+        return True, asdict(self.store.statistics(self.clock()))
 
     # HL7 v2
 
@@ -158,7 +162,7 @@ class Gateway:
         """The current version."""
         with translated(), self.store.snapshot(principal) as tx:
             stored = writes.read(tx, type, id)
-        self._audit(principal, "read", stored)
+        self._audit(principal, "read", type, id)
         return stored
 
     def vread(self, principal: Principal, type: str, id: str, version: int) -> Stored:
@@ -169,7 +173,7 @@ class Gateway:
             raise NotFoundError(f"There is no version {version} of {type}/{id[:64]}")
         if stored.deleted:
             raise GoneError(f"{type}/{id} was deleted in version {version}")
-        self._audit(principal, "vread", stored)
+        self._audit(principal, "vread", type, id)
         return stored
 
     def raw_message(self, principal: Principal, inbox_id: str) -> RawMessage | None:
@@ -178,21 +182,21 @@ class Gateway:
             entry = tx.inbox.get(inbox_id)
         if entry is None:
             return None
-        self.trail.note(Act(principal, "read", "Binary", inbox_id, inbox_id))
+        self._audit(principal, "read", "Binary", inbox_id)
         return RawMessage(entry.id, entry.raw, FHIR_TYPE if entry.channel == "fhir" else V2_TYPE)
 
     def completeness(self, principal: Principal, id: str, as_of: datetime | None) -> Json:
         """The GuidanceResponse of one case. Raises NotFoundError when there is no such case for this principal."""
         with translated(), self.store.snapshot(principal) as tx:
             guidance = self.casework.guidance(tx, id, as_of, self.clock())
-        self.trail.note(Act(principal, "completeness", "ServiceRequest", id))
+        self._audit(principal, "completeness", "ServiceRequest", id)
         return guidance
 
     def search(self, principal: Principal, type: str, pairs: list[tuple[str, str]], base: str, *, lenient: bool = False) -> Json:
         """A searchset Bundle; `base` is what its links are built from. Unknown parameters are refused, or named and ignored when lenient."""
         with translated(), self.store.snapshot(principal) as tx:
             found = searched(tx, type, pairs, base, self.settings, lenient=lenient)
-        self.trail.note(Act(principal, "search", type, detail=",".join(sorted({name for name, _ in pairs}))))
+        self._audit(principal, "search", type, detail=",".join(sorted({name for name, _ in pairs})))
         return found
 
     # Cases
@@ -201,7 +205,7 @@ class Gateway:
         """The flat answer of one case, named by ServiceRequest id, Task id or the referral's identifier."""
         with translated(), self.store.snapshot(principal) as tx:
             flat = self.casework.flat(tx, name, as_of, self.clock())
-        self.trail.note(Act(principal, "completeness", "ServiceRequest", str(flat["case"]["id"])))
+        self._audit(principal, "completeness", "ServiceRequest", str(flat["case"]["id"]))
         return flat
 
     def cases(self, principal: Principal, limit: int) -> list[Json]:
@@ -237,5 +241,6 @@ class Gateway:
         with translated():
             return self.store.run(principal, self.clock(), work)
 
-    def _audit(self, principal: Principal, action: str, stored: Stored) -> None:
-        self.trail.note(Act(principal, action, stored.type, stored.id))
+    def _audit(self, principal: Principal, action: str, type: str, id: str = "", detail: str = "") -> None:
+        """Note a read. It is committed with others within a moment, so that reading costs no fsync of its own."""
+        self.store.audit_later(principal, action, type, id, self.clock(), detail)

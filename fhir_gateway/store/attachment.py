@@ -135,7 +135,8 @@ def _records_statement(reach: compartment.Scope, at_moment: bool) -> Select[Any]
     case_id: ColumnElement[str] = bindparam("case_id")
     patient_id: ColumnElement[str] = bindparam("patient_id")
     other = _C.alias("other")
-    homeless = not_(exists().where(other.c.patient_id == _T.c.patient_id, *_opened(other, at_moment)))
+    # A scalar subquery, since PostgreSQL may answer an EXISTS inside an OR by reading every case into a hash.
+    homeless = select(other.c.service_request_id).where(other.c.patient_id == _T.c.patient_id, *_opened(other, at_moment)).limit(1).scalar_subquery().is_(None)
     naming = (
         select(_T.c.resource, literal("referral").label("link")).select_from(_K).join(_L, _L.c.key == _K.c.key).join(_T, _T.c.pk == _L.c.record)
         .where(_K.c.service_request_id == case_id, _valid(at_moment), _no_referral(at_moment))

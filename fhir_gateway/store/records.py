@@ -62,8 +62,8 @@ _CURRENT: Final = PairLookup(select(_T.c.pk, _T.c.resource, _T.c.patient_id).whe
 _LINKS: Final = select(_L.c.record, _L.c.key, _L.c.strong).where(_L.c.record.in_(bindparam("records", expanding=True)))
 _CLOSE: Final = update(_T).where(_T.c.pk == bindparam("record_pk")).values(until=bindparam("moment", type_=_T.c.until.type))
 _TAKEN: Final = or_(
-    exists().where(tables.case.c.patient_id == _T.c.patient_id),
-    exists().where(and_(_L.c.record == _T.c.pk, tables.case_key.c.key == _L.c.key)),
+    exists().where(tables.case.c.patient_id == _T.c.patient_id).correlate(_T),
+    exists().where(and_(_L.c.record == _T.c.pk, tables.case_key.c.key == _L.c.key)).correlate(_T),
 )
 _TAKE_IN: Final = update(_T).where(_T.c.pk.in_(bindparam("records", expanding=True)), _TAKEN).values(orphan=False)
 

@@ -1,0 +1,125 @@
+"""The pages of docs/ that are tables of the code: `make docs` writes them, a test proves that they are up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fhir_gateway import errors, events
+from fhir_gateway.cases import machine
+from fhir_gateway.cases.checklist import compile_checklist
+from fhir_gateway.settings import Settings
+from mappers.v2.messages.registry import MESSAGES
+from profiles import plandefinitions, searchparameters
+
+DOCS = Path(__file__).parents[2] / "docs"
+NOTE = "<!-- Made from the code by `make docs`; change the code, not this page. -->\n"
+
+
+def pages() -> dict[str, str]:
+    """File name → content."""
+    return {
+        "settings.md": settings(),
+        "errors.md": error_tree(),
+        "events.md": log_events(),
+        "search-parameters.md": search_parameters(),
+        "message-types.md": message_types(),
+        "case-states.md": case_states(),
+        "checklists.md": checklists(),
+    }
+
+
+def table(title: str, intro: str, columns: tuple[str, ...], rows: Iterator[tuple[object, ...]]) -> str:
+    lines = [f"# {title}", NOTE, intro, "", f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    lines += ["| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def settings() -> str:
+    rows = ((f"`GATEWAY_{name.upper()}`", f"`{field.default}`", field.description) for name, field in Settings.model_fields.items())
+    return table(
+        "Settings",
+        "Environment variables, or a `.env` file. `fhir-gateway settings` prints them with their values.",
+        ("setting", "default", "meaning"),
+        rows,
+    )
+
+
+def error_tree() -> str:
+    def rows() -> Iterator[tuple[object, ...]]:
+        for kind in sorted(_below(errors.GatewayError), key=lambda k: (k.http, k.__name__)):
+            yield f"`{kind.__name__}`", kind.http, kind.issue, kind.ack, kind.v2_0357
+
+    intro = "Each error as HTTP status, OperationOutcome issue code, MSA-1 and table 0357 code."
+    return table("Errors", intro, ("error", "HTTP", "OperationOutcome", "ACK", "0357"), rows())
+
+
+def _below(kind: type[errors.GatewayError]) -> Iterator[type[errors.GatewayError]]:
+    yield kind
+    for inner in kind.__subclasses__():
+        if inner.__module__ == errors.__name__:
+            yield from _below(inner)
+
+
+def log_events() -> str:
+    rows = ((f"`{name}`", ", ".join(f"`{field}`" for field in fields)) for name, fields in events.EVENTS.items())
+    return table(
+        "Log events", "Everything the gateway can log. Fields are ids, codes, counts and times; never names or free text.", ("event", "fields"), rows
+    )
+
+
+def search_parameters() -> str:
+    by_type: dict[str, list[str]] = {}
+    for parameter in searchparameters.load():
+        by_type.setdefault(parameter.type, []).append(f"`{parameter.code}` ({parameter.kind})")
+    rows = (
+        (kind if kind != "Resource" else "every type", ", ".join(sorted(codes)))
+        for kind, codes in sorted(by_type.items(), key=lambda pair: (pair[0] != "Resource", pair[0]))
+    )
+    return table(
+        "Search parameters",
+        "Unknown parameters are refused with the nearest right one; `Prefer: handling=lenient` ignores and names them.",
+        ("type", "parameters"),
+        rows,
+    )
+
+
+def message_types() -> str:
+    rows = ((f"{kind}^{trigger}", ", ".join(entry.required)) for (kind, trigger), entry in sorted(MESSAGES.items()))
+    return table("HL7 v2 message types", "Any other type is refused (AR 200 or 201) and kept.", ("message", "refused without"), rows)
+
+
+def case_states() -> str:
+    states = table(
+        "Case states",
+        "What each state is called elsewhere.",
+        ("state", "ServiceRequest", "Task", "businessStatus", "BSeR STU2", "told in v2"),
+        ((s.name, s.request, s.task, s.business, s.bser, s.v2) for s in machine.CASE_STATES),
+    )
+    moves = table(
+        "Moves", "Legal transitions; anything else is refused with the legal ones named.", ("from", "event", "to", "who", "tells the sender"),
+        ((t.source, t.event, t.to, ", ".join(t.who), t.tells or "") for t in machine.TRANSITIONS),
+    ).replace(NOTE, "").replace("# Moves", "## Moves")  # fmt: skip
+    return f"{states}\n{moves}"
+
+
+def checklists() -> str:
+    plans = plandefinitions.load()
+    parts = ["# Required records", NOTE, "Starter sets to be adopted by the clinic, not guidance. Lists other than base hold what they add to it.\n"]
+    for name in ["base", *(n for n in plans if n != "base")]:
+        checklist = compile_checklist(plans[name]) if name == "base" else compile_checklist(plans[name], plans["base"])
+        own = {action["id"] for action in plans[name]["action"]}
+        rows = ((item.id, item.title, item.required, item.kind) for item in checklist.items if item.id in own)
+        body = table(plans[name]["title"], f"`{checklist.canonical}`", ("item", "record", "required", "kind"), rows)
+        parts.append(body.replace(NOTE, "").replace("# ", "## ", 1))
+    return "\n".join(parts)
+
+
+def main() -> None:
+    for name, content in pages().items():
+        (DOCS / name).write_text(content, encoding="utf-8")
+        print(f"docs/{name}")
+
+
+if __name__ == "__main__":
+    main()

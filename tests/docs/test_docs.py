@@ -1,0 +1,32 @@
+"""Docs that cannot rot: generated pages are up to date, links lead somewhere, commands named exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fhir_gateway.cli import COMMANDS
+from tests.docs.generate import DOCS, pages
+
+ROOT = DOCS.parent
+
+
+@pytest.mark.parametrize("name", pages())
+def test_a_generated_page_is_what_the_code_says(name: str) -> None:
+    assert (DOCS / name).read_text(encoding="utf-8") == pages()[name], "run: make docs"
+
+
+@pytest.mark.parametrize("page", sorted(p.relative_to(ROOT).as_posix() for p in [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]))
+def test_links_between_pages_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#\s]+)", text):
+        if "://" not in target:
+            assert ((ROOT / page).parent / target).exists(), f"{page} → {target}"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/clinic.md", "docs/engineer.md", "docs/referrer.md"])
+def test_commands_named_in_docs_exist(page: str) -> None:
+    text = Path(ROOT / page).read_text(encoding="utf-8")
+    assert set(re.findall(r"fhir-gateway ([a-z]+)", text)) <= set(COMMANDS)

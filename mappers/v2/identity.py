@@ -51,15 +51,14 @@ def digest(*parts: Any) -> str:
 
 
 def patient(resource: Json, sender: str) -> tuple[IdentityKey, ...]:
-    """By each identifier that names a person; a member number only together with the birth date; without any, by all demographics from the same sender."""
-    ranked: list[tuple[int, IdentityKey]] = []
-    for identifier in resource.get("identifier", ()):
-        kind = type_code(identifier)
-        if kind in STRONG:
-            ranked.append((STRONG[kind], key("Patient", id_text(identifier))))
-        elif kind in MEMBER and (born := resource.get("birthDate")):
-            ranked.append((8, key("Patient:MB", id_text(identifier), born)))
-    keys = tuple(dict.fromkeys(k for _, k in sorted(ranked, key=lambda pair: pair[0])))
+    """By each identifier that names a person; else by a member number with birth date and given name, since families share such numbers; else by all
+    demographics from the same sender."""
+    identifiers = [(type_code(i), i) for i in resource.get("identifier", ())]
+    strong = sorted((STRONG[kind], id_text(i)) for kind, i in identifiers if kind in STRONG)
+    keys = tuple(dict.fromkeys(key("Patient", text) for _, text in strong))
+    if not keys and (born := resource.get("birthDate")) and (names := resource.get("name")):
+        given = folded(" ".join(names[0].get("given", ())[:1]))
+        keys = tuple(dict.fromkeys(key("Patient:MB", id_text(i), born, given) for kind, i in identifiers if kind in MEMBER))
     if keys or not (resource.get("name") and resource.get("birthDate")):
         return keys
     who = [name_text(n) for n in resource["name"]]

@@ -7,7 +7,7 @@ from typing import Any, Final
 from mappers.result import Draft, Json
 from mappers.v2.context import Context, reference
 from mappers.v2.datatypes.codes import coded, cwe, fixed
-from mappers.v2.datatypes.text import code, part
+from mappers.v2.datatypes.text import part
 from mappers.v2.datatypes.times import dtm
 from mappers.v2.groups import Node
 from mappers.v2.message import Repetition
@@ -21,6 +21,23 @@ ALTERNATE: Final = "http://hl7.org/fhir/StructureDefinition/alternate-codes"
 def manifestation(repetition: Repetition, ctx: Context) -> Json | None:
     value = part(repetition, 1)
     return {"manifestation": [{"text": value}]} if value else None
+
+
+@takes(1)
+def criticality(repetition: Repetition, ctx: Context) -> str | None:
+    """AL1-4 as criticality; a moderate severity says nothing about it (row 11 blank for MO) and stays with the reaction."""
+    value = part(repetition, 1)
+    found = ctx.tables.translate("0128-criticality", value)
+    if value and found is None and ctx.tables.translate("0128-reaction-severity", value) is None:
+        ctx.find("103", "code not in table 0128", 1)
+    return found.code if found else None
+
+
+@takes(1)
+def kind(repetition: Repetition, ctx: Context) -> str | None:
+    """AL1-2 as type; a contraindication (MC) is neither allergy nor intolerance."""
+    found = ctx.tables.translate("0127-allergy-type", part(repetition, 1))
+    return found.code if found else None
 
 
 @takes(1)
@@ -41,10 +58,10 @@ AL1 = segment(
     target(
         "AllergyIntolerance",
         field("AL1-2", "category[]", category),  # row 6
-        field("AL1-2", "type", code("0127-allergy-type", number="0127")),  # row 9
+        field("AL1-2", "type", kind),  # row 9
         field("AL1-2", original_type, coded("0127"), shown="extension"),  # rows 7-8
         field("AL1-3", "code", cwe),  # row 10
-        field("AL1-4", "criticality", code("0128-criticality", number="0128")),  # row 11
+        field("AL1-4", "criticality", criticality),  # row 11
         field("AL1-5", "reaction[]", manifestation),  # row 15
         field("AL1-6", "onsetDateTime", dtm),  # row 16
     ),

@@ -147,7 +147,9 @@ def test_a_write_of_the_status_alone_is_read_as_the_plainest_state() -> None:
     only_status = task("received") | {"status": "accepted"}
     row = check_task_write(task("received"), only_status)
     assert row is not None
-    assert row.to == "accepted"
+    assert row.to == state_of(only_status) == "accepted"
+    with pytest.raises(IllegalTransition, match="does not go with"):
+        check_task_write(task("received"), task("received") | {"status": "ready"})
 
 
 def test_a_status_that_contradicts_its_business_status_is_refused() -> None:

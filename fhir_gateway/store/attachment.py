@@ -124,7 +124,7 @@ def _valid(at_moment: bool) -> ColumnElement[bool]:
 
 def _no_referral(at_moment: bool) -> ColumnElement[bool]:
     """A referral is a case, not a record of one."""
-    return not_(exists().where(_C.c.service_request_id == _T.c.id, _T.c.type == "ServiceRequest", *_opened(_C, at_moment)))
+    return not_(exists().where(_C.c.resource == _T.c.resource, *_opened(_C, at_moment)))
 
 
 def _opened(cases: Any, at_moment: bool) -> list[ColumnElement[bool]]:
@@ -158,7 +158,9 @@ _PART: Final = tables.reference
 _STATEMENTS: Final = {(reach, past): _records_statement(reach, past) for reach in compartment.SCOPES for past in (False, True)}
 # A row that ended in this very transaction still says which case the record has left.
 _ABOUT: Final = PairLookup(
-    select(_T.c.pk, _T.c.patient_id).where(or_(_T.c.until.is_(None), _T.c.until == bindparam("moment", type_=_T.c.until.type))), _T.c.type, _T.c.id
+    select(_T.c.pk, _T.c.patient_id).join(_R, _R.c.pk == _T.c.resource)
+    .where(or_(_T.c.until.is_(None), _T.c.until == bindparam("moment", type_=_T.c.until.type))),
+    _R.c.type, _R.c.id,
 )
 _NAMED_BY: Final = select(_K.c.service_request_id).join(_L, _L.c.key == _K.c.key).where(_L.c.record == bindparam("record_pk"))
 _PART_OF: Final = (

@@ -14,7 +14,6 @@ from sqlalchemy import and_, bindparam, exists, or_, select, update
 
 from fhir_gateway.store import tables
 from fhir_gateway.store.links import Link, record_links
-from fhir_gateway.store.pairs import PairLookup
 from fhir_gateway.store.search.expression import Getter, compile_expression
 from fhir_gateway.store.search.references import local
 from fhir_gateway.store.stored import Json
@@ -58,12 +57,14 @@ _GETTERS: Final[dict[str, tuple[Getter, Getter]]] = {
 }
 _T: Final = tables.record
 _L: Final = tables.record_link
-_CURRENT: Final = PairLookup(select(_T.c.pk, _T.c.resource, _T.c.patient_id).where(_T.c.until.is_(None)), _T.c.type, _T.c.id)
+_CURRENT: Final = select(_T.c.pk, _T.c.resource, _T.c.patient_id).where(
+    _T.c.resource.in_(bindparam("resources", expanding=True)), _T.c.until.is_(None)
+)
 _LINKS: Final = select(_L.c.record, _L.c.key, _L.c.strong).where(_L.c.record.in_(bindparam("records", expanding=True)))
 _CLOSE: Final = update(_T).where(_T.c.pk == bindparam("record_pk")).values(until=bindparam("moment", type_=_T.c.until.type))
 _TAKEN: Final = or_(
-    exists().where(tables.case.c.patient_id == _T.c.patient_id).correlate(_T),
-    exists().where(and_(_L.c.record == _T.c.pk, tables.case_key.c.key == _L.c.key)).correlate(_T),
+    exists().where(tables.case.c.patient_id == _T.c.patient_id),
+    exists().where(and_(_L.c.record == _T.c.pk, tables.case_key.c.key == _L.c.key)),
 )
 _TAKE_IN: Final = update(_T).where(_T.c.pk.in_(bindparam("records", expanding=True)), _TAKEN).values(orphan=False)
 
@@ -101,7 +102,7 @@ class RecordProjection:
             return
         wanted = {one.pk: None if one.stored.deleted else aspect(one.stored.resource) for one in records}
         work.lock(name for found in wanted.values() if found for name in lock_names(found))
-        held = _held(work, [(one.stored.type, one.stored.id) for one in records if not one.created])
+        held = _held(work, [one.pk for one in records if not one.created])
         begun: list[tuple[Written, Aspect]] = []
         for one in records:
             now = one.stored.last_updated
@@ -126,9 +127,9 @@ def insert_records(work: Work, rows: Sequence[dict[str, Any]], links: dict[int, 
     work.execute(_TAKE_IN, {"records": list(keys.values())})
 
 
-def _held(work: Work, names: list[tuple[str, str]]) -> dict[int, tuple[int, Aspect]]:
+def _held(work: Work, resources: list[int]) -> dict[int, tuple[int, Aspect]]:
     """By resource: the current row of each of these records and what it says."""
-    rows = list(_CURRENT.rows(work, names))
+    rows = work.execute(_CURRENT, {"resources": resources}).all() if resources else ()
     if not rows:
         return {}
     links: dict[int, set[Link]] = {}
@@ -139,5 +140,5 @@ def _held(work: Work, names: list[tuple[str, str]]) -> dict[int, tuple[int, Aspe
 
 def _row(one: Written, patient_id: str | None, since: datetime) -> dict[str, Any]:
     return {
-        "resource": one.pk, "type": one.stored.type, "id": one.stored.id, "patient_id": patient_id, "since": since, "until": None, "orphan": True,
+        "resource": one.pk, "patient_id": patient_id, "since": since, "until": None, "orphan": True,
     }

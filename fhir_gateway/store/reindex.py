@@ -41,14 +41,10 @@ def _rebuild_records(work: Work, records: Sequence[Written]) -> None:
     stretches = {one.pk: list(_stretches(work, one)) for one in records}
     work.lock(name for found in stretches.values() for _, _, now in found for name in lock_names(now))
     for one in records:
-        named = (_T.c.type == one.stored.type, _T.c.id == one.stored.id)
-        work.execute(delete(tables.record_link).where(tables.record_link.c.record.in_(select(_T.c.pk).where(*named))))
-        work.execute(delete(_T).where(*named))
+        work.execute(delete(tables.record_link).where(tables.record_link.c.record.in_(select(_T.c.pk).where(_T.c.resource == one.pk))))
+        work.execute(delete(_T).where(_T.c.resource == one.pk))
         for since, until, found in stretches[one.pk]:
-            row = {
-                "resource": one.pk, "type": one.stored.type, "id": one.stored.id, "patient_id": found.patient_id, "since": since, "until": until,
-                "orphan": True,
-            }
+            row = {"resource": one.pk, "patient_id": found.patient_id, "since": since, "until": until, "orphan": True}
             links: dict[int, frozenset[Link]] = {one.pk: found.links}
             insert_records(work, [row], links)
 

@@ -19,7 +19,7 @@ class RecordRow(SQLModel, table=True):
     __tablename__ = "record"
     __table_args__ = (
         Index("ix_record_patient", "patient_id", "resource"),
-        Index("ix_record_resource", "type", "id"),
+        Index("ix_record_resource", "resource"),
         Index(
             "ix_record_orphan", "pk",
             sqlite_where=text("orphan AND until IS NULL"), postgresql_where=text("orphan AND until IS NULL"),
@@ -28,8 +28,6 @@ class RecordRow(SQLModel, table=True):
 
     pk: int | None = Field(default=None, primary_key=True, sa_type=Serial)
     resource: int = Field(foreign_key="resource.pk", sa_type=Serial)
-    type: str = Field(sa_type=Key)
-    id: str = Field(sa_type=Key)
     patient_id: str | None = Field(default=None, sa_type=Key)
     since: datetime = Field(sa_type=UtcTime)
     until: datetime | None = Field(default=None, sa_type=UtcTime)

@@ -148,8 +148,6 @@ def _record() -> None:
         "record",
         sa.Column("pk", Serial(), nullable=False),
         sa.Column("resource", Serial(), nullable=False),
-        sa.Column("type", Key(), nullable=False),
-        sa.Column("id", Key(), nullable=False),
         sa.Column("patient_id", Key(), nullable=True),
         sa.Column("since", UtcTime(), nullable=False),
         sa.Column("until", UtcTime(), nullable=True),
@@ -169,7 +167,7 @@ def _record() -> None:
         postgresql_where=sa.text("orphan AND until IS NULL"),
     )
     op.create_index("ix_record_patient", "record", ["patient_id", "resource"], unique=False)
-    op.create_index("ix_record_resource", "record", ["type", "id"], unique=False)
+    op.create_index("ix_record_resource", "record", ["resource"], unique=False)
 
 
 def _referral_case() -> None:

@@ -17,3 +17,8 @@ def fit(value: str) -> str:
     if len(value) <= LONGEST:
         return value
     return f"{value[:_KEPT]}#{sha256(value.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
+def beginning(value: str) -> str:
+    """As much of the value as an overlong one keeps: what its `fit` begins with."""
+    return value.replace("\x00", "\ufffd")[:_KEPT]

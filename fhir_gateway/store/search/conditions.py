@@ -47,7 +47,7 @@ def _one(condition: Condition, value: Any, c: Any) -> ColumnElement[bool]:
         return _range(value, c)
     text = str(value)
     if condition.modifier == "exact":
-        return and_(c.folded == fit(fold(text)), c.exact == text)
+        return and_(c.folded == fit(fold(text)), c.exact == fit(text))
     if condition.modifier == "contains":
         return cast("ColumnElement[bool]", c.folded.contains(text, autoescape=True))
     return and_(c.folded >= text, c.folded < text + _LAST)

@@ -12,7 +12,7 @@ from fhir_gateway.store.search.dates import Range, range_of
 from fhir_gateway.store.search.extract import fold
 from fhir_gateway.store.search.index import SearchIndex
 from fhir_gateway.store.search.references import local
-from fhir_gateway.store.text import fit
+from fhir_gateway.store.text import beginning, fit
 from profiles.searchparameters import SearchParameter
 
 DEFAULT_COUNT: Final = 50
@@ -162,11 +162,12 @@ def _token(_name: str, text: str) -> Value:
 
 
 def _string(_name: str, text: str) -> Value:
-    return fit(fold(text))
+    """3.1.1.4.8: without case and accents."""
+    return beginning(fold(text))
 
 
 def _exact(_name: str, text: str) -> Value:
-    return fit(text)
+    return text
 
 
 def _uri(_name: str, text: str) -> Value:

@@ -25,7 +25,7 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     "connection-closed": ("peer", "messages", "why"),
     "connection-refused": ("peer", "open", "why"),
     "case-opened": ("case", "confirmed"),
-    "case-moved": ("case", "from_state", "to_state", "event"),
+    "case-moved": ("case", "from_state", "to_state", "cause"),
     "case-evaluated": ("case", "open_items", "why"),
     "request": ("method", "route", "status", "milliseconds"),
     "request-failed": ("method", "route", "error"),

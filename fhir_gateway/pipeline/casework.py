@@ -197,7 +197,7 @@ class Casework:
         to = machine.move(state, name, actor).to
         if to == state:
             return task
-        event("case-moved", case=task.id, from_state=state, to_state=to, event=name)
+        event("case-moved", case=task.id, from_state=state, to_state=to, cause=name)
         return tx.on_behalf_of(Principal("gateway", task.owner)).resources.update(moved(task.resource, to, at))
 
 

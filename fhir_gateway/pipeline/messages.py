@@ -147,8 +147,9 @@ class V2Intake:
 
         def keep(tx: Transaction) -> bytes:
             same = tx.inbox.find_same(header.sender, header.control_id, arrival.hash) if header.control_id else None
-            if same is not None and same.answer is not None and (same.state == "processed" or same.findings == told(findings)):
-                return same.answer
+            if same is not None and same.answer is not None and same.state != "pending":
+                if same.state == "processed" or same.findings == told(findings):
+                    return same.answer
             inbox_id = self._kept(tx, arrival, header, same)
             tx.inbox.settle(inbox_id, state, answer=answer, answer_type=V2_TYPE, findings=told(findings))
             return answer
@@ -174,7 +175,9 @@ class V2Intake:
         event("frame-broken", "warning", peer=peer, bytes=length, why=why, inbox=arrival.id)
 
     def _ack(self, message: v2.Message | bytes, code: Code, findings: list[Finding], arrival: Arrival) -> bytes:
-        return v2.acknowledge(message, code, findings, now=arrival.at, control_id=arrival.id.replace("-", "")[-20:])
+        serial = arrival.id.replace("-", "")
+        control_id = f"C{serial[-19:]}" if code.startswith("C") else serial[-20:]
+        return v2.acknowledge(message, code, findings, now=arrival.at, control_id=control_id)
 
     def _log(self, inbox_id: str, arrival: Arrival, header: Header, state: str, code: str) -> None:
         kind = header.message_type or "unknown"

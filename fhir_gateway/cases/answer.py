@@ -74,13 +74,8 @@ def guidance_response(answer: Json, checklist: Checklist, subject: str | None = 
     }
     if subject:
         response["subject"] = {"reference": subject}
-    response |= {
-        "occurrenceDateTime": answer["case"]["asOf"],
-        "reasonReference": [{"reference": f"ServiceRequest/{answer['case']['id']}"}],
-        "outputParameters": {"reference": f"#{PARAMETERS}"},
-    }
-    if not answer["case"]["id"]:
-        del response["reasonReference"]
+    # reasonReference may not name a ServiceRequest in R4: the case is named in the parameters only
+    response |= {"occurrenceDateTime": answer["case"]["asOf"], "outputParameters": {"reference": f"#{PARAMETERS}"}}
     return response | ({"dataRequirement": wanted} if wanted else {})
 
 

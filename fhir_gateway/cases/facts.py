@@ -89,7 +89,7 @@ def given(entries: Iterable[Entry]) -> dict[str, Any]:
     """Answers by question id, the newest given winning: QuestionnaireResponse answers and Observations coded with a question."""
     result: dict[str, Any] = {}
     for e in sorted(entries, key=lambda e: e.order):
-        if e.type == "QuestionnaireResponse":
+        if e.type == "QuestionnaireResponse" and e.status in ("completed", "amended"):
             result |= {link: _plain(value) for link, value in answers(e.resource)}
         elif e.type == "Observation":
             for name, value in e.resource.items():

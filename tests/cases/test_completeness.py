@@ -181,6 +181,12 @@ def test_an_undecided_condition_asks_the_referrer_and_holds_the_gate() -> None:
     assert (case.item("breast-mri-report").state, case.item("breast-mri-report").reason) == ("missing", None)
 
 
+def test_a_form_still_being_filled_in_answers_nothing() -> None:
+    case = Case().receives(answers(breast_mri_done=False, treatment_started=False) | {"status": "in-progress"})
+    assert case.item("breast-mri-report").reason == "applicability-unknown"
+    assert (case.item("treatment-started").state, case.item("treatment-started").reason) == ("not-acceptable", "incomplete")
+
+
 def test_a_record_held_settles_whether_it_was_done() -> None:
     case = Case().receives(report("mri", "30795-9"))
     assert case.item("breast-mri-report").state == "accepted"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from fhir_gateway.cases.checklist import compile_checklist
+from fhir_gateway.cases.completeness import evaluate
 from fhir_gateway.cases.days import business_days_before, month_end, span
-from fhir_gateway.cases.model import Moment
-from tests.cases.story import CLINIC_ZONE, REFERRAL, Case, answers, appointment, consent, images, item_task, mammogram, moment, note, result
+from fhir_gateway.cases.model import Moment, Policy
+from profiles.canonical import canonical
+from tests.cases.story import CLINIC_ZONE, REFERRAL, Case, answers, appointment, consent, images, item_task, mammogram, moment, note, plans, result
 
 VISIT = "2026-10-01T14:00:00-04:00"
 
@@ -45,6 +49,20 @@ def test_due_is_business_days_before_the_visit() -> None:
     assert case.evaluation().due == date(2026, 9, 24)
     with_holiday = moment(holidays=[date(2026, 9, 25)])
     assert case.evaluation(with_holiday).due == date(2026, 9, 23)
+
+
+def test_the_clinic_chooses_its_lead_time_and_a_checklist_may_choose_another() -> None:
+    assert Case(policy=Policy(review_days=2)).booked(VISIT).evaluation().due == date(2026, 9, 29)
+    own = compile_checklist(plans()["breast"] | {"extension": [review_days(8)]}, plans()["base"])
+    assert evaluate(Case().booked(VISIT).file(), own, moment()).due == date(2026, 9, 21)
+    slow = copy.deepcopy(plans()["breast"])
+    slow["action"][0]["extension"].append(review_days(10))
+    judged = evaluate(Case().booked(VISIT).file(), compile_checklist(slow, plans()["base"]), moment())
+    assert [item.due for item in judged.items if item.item in ("mammography-report", "mammography-images")] == [date(2026, 9, 17), date(2026, 9, 24)]
+
+
+def review_days(days: int) -> dict[str, object]:
+    return {"url": canonical("StructureDefinition", "review-days"), "valueInteger": days}
 
 
 def test_the_visit_day_is_the_clinics_day() -> None:

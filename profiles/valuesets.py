@@ -17,6 +17,4 @@ def load() -> dict[str, frozenset[Code]]:
 
 
 def _codes(value_set: dict[str, Any]) -> frozenset[Code]:
-    return frozenset(
-        (include["system"], concept["code"]) for include in value_set["compose"]["include"] for concept in include["concept"]
-    )
+    return frozenset((include["system"], concept["code"]) for include in value_set["compose"]["include"] for concept in include["concept"])

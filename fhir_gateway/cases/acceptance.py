@@ -45,10 +45,12 @@ ACCEPTABLE: Final[dict[str, frozenset[str]]] = {
     "Media": frozenset({"completed"}),
 }
 
+RETRACTED: Final[tuple[ItemState, str]] = ("missing", "retracted")
+
 # What any other status means. DOMAIN 3.3, 3.4.
 STANDING: Final[dict[str, tuple[ItemState, str]]] = {
-    "entered-in-error": ("missing", "retracted"),
-    "revoked": ("missing", "retracted"),
+    "entered-in-error": RETRACTED,
+    "revoked": RETRACTED,
     "cancelled": ("missing", "cancelled"),
     "not-done": ("missing", "cancelled"),
     "unavailable": ("missing", "unavailable"),
@@ -68,7 +70,7 @@ STANDING: Final[dict[str, tuple[ItemState, str]]] = {
 def verdict(e: Entry, supply: Input, item: Requirement, docket: Docket) -> Verdict:
     """Judge one record for one item."""
     confirmed, against = docket.said(e, item)
-    objection = _standing(e, supply)
+    objection = RETRACTED if e.reference in docket.withdrawn else _standing(e, supply)
     if not objection and against:
         objection = ("not-acceptable", against)
     if not objection and not confirmed:
@@ -107,7 +109,7 @@ def _doubt(e: Entry, supply: Input, item: Requirement, docket: Docket) -> tuple[
 
 def _content(e: Entry, supply: Input, docket: Docket) -> tuple[ItemState, str] | None:
     if e.type == "DocumentReference" and e.signature not in (supply.signatures or {"final", "amended", ""}):
-        return ("missing", "retracted") if e.signature == "entered-in-error" else ("not-acceptable", "unsigned")
+        return RETRACTED if e.signature == "entered-in-error" else ("not-acceptable", "unsigned")
     clinic = docket.policy.language.lower().split("-")[0]
     if e.language and e.language.lower().split("-")[0] != clinic and e.reference not in docket.translated:
         return "not-acceptable", "language"

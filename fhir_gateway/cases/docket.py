@@ -40,7 +40,10 @@ class Docket:
         self.entries = _entries(case, at)
         self.replaced = _replaced(self.entries)
         self.translated = _related(self.entries, "transforms")
-        self.facts: Mapping[str, Any] = facts(case, self.entries, checklist.questions, at, policy)
+        self._reports = {e.reference: e for e in self.entries if e.type == "DiagnosticReport"}
+        self.withdrawn = self._withdrawn()
+        live = [e for e in self.entries if e.reference not in self.withdrawn]
+        self.facts: Mapping[str, Any] = facts(case, live, checklist.questions, at, policy)
         self.sources = frozenset().union(
             *(identity(x) for x in walk(case.referral, "requester")), {r.sender.casefold() for r in case.records if r.sender}
         )
@@ -53,6 +56,14 @@ class Docket:
         self._mismatch = {id(r.patient): not same_person(r.patient, case.patient) for r in case.records if r.patient is not None}
         self._index()
         self.review_days = self._review_days()
+
+    def _withdrawn(self) -> frozenset[str]:
+        """What fell with its report: the results and the renderings of a report its sender withdrew, unless a standing report has them too."""
+        parts: dict[bool, set[str]] = {True: set(), False: set()}
+        for report in self._reports.values():
+            parts[report.status == "entered-in-error"] |= {str(name) for name in walk(report.resource, "result.reference")}
+        renderings = {e.reference for e in self.entries if any(r.status == "entered-in-error" for r in self.rendered(e))}
+        return frozenset(parts[True] - parts[False] | renderings)
 
     def _review_days(self) -> int:
         """Lead time of the case: the checklist's urgent one when that applies, else its own, else the clinic's."""
@@ -94,7 +105,8 @@ class Docket:
         else:
             found = {id(e): e for e in self._by_type.get(supply.type, ())}
         for e in found.values():
-            if e.reference not in self.replaced and (not supply.counts_when or self.truth(supply.counts_when, e.resource)):
+            spoken_for = e.reference in self.replaced or any(report.codes & supply.codes for report in self.rendered(e))
+            if not spoken_for and (not supply.counts_when or self.truth(supply.counts_when, e.resource)):
                 yield e, True
         if supply.categories:
             yield from ((e, False) for e in self._by_type.get(supply.type, ()) if id(e) not in found and _suggests(e, supply))
@@ -107,6 +119,12 @@ class Docket:
         """Reports that share an accession number, study UID, order or reference with these images."""
         found = {id(r): r for link in e.links for r in self._by_link.get(link, ())}
         return list(found.values())
+
+    def rendered(self, e: Entry) -> list[Entry]:
+        """The reports a document is only the rendering of (the PDF of a result): it stands and falls with them."""
+        if e.type != "DocumentReference":
+            return []
+        return [self._reports[name] for name in map(str, walk(e.resource, "context.related.reference")) if name in self._reports]
 
     def procedures(self, e: Entry) -> set[Code]:
         """Codes of the procedure an imaging study says it is."""

@@ -63,6 +63,26 @@ def test_a_withdrawn_report_reopens_the_item() -> None:
     assert (found.state, found.reason) == ("missing", "retracted")
 
 
+def test_the_pdf_of_a_report_stands_and_falls_with_it() -> None:
+    rendering = note("11529-5", name="pdf", context={"related": [{"reference": "DiagnosticReport/path"}]})
+    case = Case().receives(pathology(), rendering)
+    assert case.item("pathology-report").supplied_by == ("DiagnosticReport/path",)
+    assert case.receives(pathology("preliminary")).item("pathology-report").reason == "preliminary"
+    assert case.receives(pathology("entered-in-error")).item("pathology-report").reason == "retracted"
+    other = note("34805-2", name="letter", context={"related": [{"reference": "DiagnosticReport/path"}]})
+    assert case.receives(other).item("consult-note").reason == "retracted"
+
+
+def test_the_results_of_a_withdrawn_report_fall_with_it() -> None:
+    part_of = {"result": [{"reference": "Observation/er"}]}
+    case = Case().receives(pathology(**part_of), result("85337-4", name="er"))
+    assert case.item("er").supplied_by == ("Observation/er",)
+    case.receives(pathology("entered-in-error", **part_of))
+    assert (case.item("er").state, case.item("er").reason) == ("missing", "retracted")
+    case.receives(pathology("corrected", name="again", **part_of))
+    assert case.item("er").state == "accepted"
+
+
 def test_an_announced_result_is_expected_not_missing() -> None:
     found = Case().receives(result("85337-4", "registered")).item("er")
     assert (found.state, found.reason) == ("expected", "pending-result")

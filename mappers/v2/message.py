@@ -121,6 +121,8 @@ class Message:
 
     def parse(self, text: str) -> list[Repetition]:
         """The raw text of one field as repetitions of decoded components."""
+        if text.isalnum():
+            return [[text]]
         d = self.delimiters
         if d.subcomponent in text:
             text = text.replace(d.subcomponent, SUB)

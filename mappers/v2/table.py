@@ -199,6 +199,13 @@ def _entry(name: str, sequence: int, number: int, fate: Fate, target_path: str, 
     return LedgerEntry(Location(name, sequence, number), fate, target_path, why)
 
 
+@lru_cache(maxsize=16384)
+def _leaf_entry(name: str, sequence: int, number: int, ordinal: int, component: int, sub: int | None, fate: Fate, target_path: str) -> LedgerEntry:
+    """A ledger entry of one leaf, likewise."""
+    where = Location(name, sequence, number, ordinal if ordinal > 1 else None, component, sub)
+    return LedgerEntry(where, fate, target_path, "explicit null" if fate == "empty" else "no element for it")
+
+
 def _field(segment: Segment, number: int, repetitions: list[Repetition], steps: tuple[Step, ...], resources: list[Json], ctx: Context) -> None:
     told = 0  # steps already in the ledger
     for ordinal, repetition in enumerate(repetitions, 1):
@@ -238,12 +245,10 @@ def _keep(segment: Segment, number: int, ordinal: int, repetition: Repetition, m
     owner = home if nest is None else nest
     target_path = f"{home['resourceType']}.extension"
     for component, sub, text in leaves(repetition, mask):
-        where = Location(segment.name, segment.sequence, number, ordinal if ordinal > 1 else None, component, sub)
-        if text == NULL:
-            ctx.ledger.append(LedgerEntry(where, "empty", target_path, "explicit null"))
-            continue
-        owner.setdefault("extension", []).append(kept(_named(place, repetition, component, sub), text))
-        ctx.ledger.append(LedgerEntry(where, "kept", target_path, "no element for it"))
+        fate: Fate = "empty" if text == NULL else "kept"
+        if fate == "kept":
+            owner.setdefault("extension", []).append(kept(_named(place, repetition, component, sub), text))
+        ctx.ledger.append(_leaf_entry(segment.name, segment.sequence, number, ordinal, component, sub, fate, target_path))
 
 
 def keep_field(segment: Segment, number: int, raw: str, home: Draft, ctx: Context, why: str, *, sequence: bool = False) -> None:

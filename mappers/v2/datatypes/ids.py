@@ -31,6 +31,8 @@ REGISTERED: Final = {
     "2.16.840.1.113883.4.927": "http://hl7.org/fhir/sid/us-mbi",
     "2.16.840.1.113883.4.572": "http://hl7.org/fhir/sid/us-medicare",
 }
+ID_KINDS: Final = "http://terminology.hl7.org/CodeSystem/v2-0301"
+_URI_KINDS: Final = frozenset({"", "ISO", "UUID", "GUID", "URI"})
 _OID: Final = re.compile(r"[0-2](\.(0|[1-9]\d*)){2,}")
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _URI: Final = re.compile(r"[a-z][a-z0-9+.-]*:\S+", re.IGNORECASE)
@@ -64,8 +66,18 @@ def identifier(value: str, authority: Repetition, kind: str, ctx: Context) -> Js
     if not out["system"]:
         out["system"] = assigner_system(namespace, universal, scheme, ctx)
     out["value"] = value
+    if namespace or (universal and scheme not in _URI_KINDS):
+        out["assigner"] = _assigner(namespace, universal, scheme)
+    return out
+
+
+def _assigner(namespace: str, universal: str, scheme: str) -> Json:
+    """Who assigned it, by name; a universal id of a kind FHIR has no URI for stands here as sent (guide: HD[Organization] rows 3-6)."""
+    out: Json = {}
+    if universal and scheme not in _URI_KINDS:
+        out["identifier"] = {"type": {"coding": [{"system": ID_KINDS, "code": one_line(scheme)}]}, "value": universal}
     if namespace:
-        out["assigner"] = {"display": namespace}
+        out["display"] = namespace
     return out
 
 
@@ -187,7 +199,7 @@ def pln(repetition: Repetition, ctx: Context) -> Json | None:
     if not value:
         return None
     out = identifier(value, [kind] if kind and kind != "NPI" else [], kind, ctx)
-    out.pop("assigner", None)
+    out.pop("assigner", None)  # the type, said again
     if expiry := part(repetition, 4):
         put_period(out, "", expiry, ctx, (3, 4))
     return out

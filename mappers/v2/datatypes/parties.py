@@ -241,7 +241,8 @@ def _level(ctx: Context, trail: tuple[str, ...], name: str, inner: Repetition, p
         return ctx.known[known]
     draft = ctx.new("Location", mode="instance", name=name)
     if universal := part(inner, 2):
-        draft.resource["identifier"] = [{"system": assigner_system("", universal, part(inner, 3), ctx), "value": name}]
+        kind = part(inner, 3)
+        draft.resource["identifier"] = [{**({"type": {"text": kind}} if kind else {}), "system": assigner_system("", universal, kind, ctx), "value": name}]
     if physical:
         draft.resource["physicalType"] = physical
     if whole:

@@ -149,7 +149,7 @@ def _contact(repetition: Repetition, ctx: Context, default_system: str) -> Json 
     if not value:
         return None
     system = ctx.tables.translate("0202-contact-system", equipment) if equipment else None
-    if equipment and system is None:
+    if equipment and (system is None or system.code == "other"):
         ctx.leave(3)
     out: Json = {"system": system.code if system else "email" if mail or "@" in value else default_system, "value": value}
     if len(repetition) > 1:

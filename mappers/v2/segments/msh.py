@@ -36,6 +36,8 @@ def hd_name(repetition: Repetition, ctx: Context) -> str | None:
 @takes(1, 2, 3)
 def hd_endpoint(repetition: Repetition, ctx: Context) -> str | None:
     """An HD as address: only one that is globally unique."""
+    if ctx.number == 24:  # elsewhere the namespace is the name
+        ctx.leave(1)
     return _address(repetition, ctx) or None
 
 
@@ -139,7 +141,7 @@ def seal(header: Draft, provenance: Draft, ctx: Context, focus: Draft | None) ->
     if focus is not None:
         header.resource["focus"] = [{"reference": focus.full_url}]
     resource = provenance.resource
-    resource["target"] = [{"reference": d.full_url} for d in ctx.drafts if d not in (header, provenance)] or [{"reference": header.full_url}]
+    resource["target"] = [{"reference": d.full_url} for d in ctx.drafts] or [{"reference": header.full_url}]
     if "recorded" not in resource:
         resource["_recorded"] = {"extension": [ABSENT]}
     resource["activity"] = {"coding": [{"system": ACTIVITY, "code": "UPDATE"}]}

@@ -31,7 +31,10 @@ def patient_class(repetition: Repetition, ctx: Context) -> Json | None:
     value = part(repetition, 1)
     if not value:
         return None
-    return table_coding("0004-encounter-class", value, ctx) or {"system": "http://terminology.hl7.org/CodeSystem/v2-0004", "code": value, **_display(repetition)}
+    found = table_coding("0004-encounter-class", value, ctx)
+    if found is not None:
+        ctx.leave(2)
+    return found or {"system": "http://terminology.hl7.org/CodeSystem/v2-0004", "code": value, **_display(repetition)}
 
 
 def _display(repetition: Repetition) -> Json:

@@ -5,7 +5,7 @@ Two transactions that claim the same key at once end with one resource: the seco
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from sqlalchemy import bindparam, delete, select
@@ -55,29 +55,52 @@ class Keys:
     def claim(self, keys: Sequence[IdentityKey], type: str, id: str, strict: bool = True) -> list[Holder]:
         """Make the resource the holder of these keys; keys it holds already are left as they are.
 
-        A key held by another resource: KeyTakenError when strict, otherwise it stays with its holder. Returns the keys others hold.
+        A key held by another resource: KeyTakenError when strict (now, or when the claims are written together), otherwise it stays with its holder.
+        Returns the keys others hold.
         """
         self._work.now  # noqa: B018 - a snapshot claims nothing
         names = {(fit(key.kind), fit(key.value)): key for key in keys}
-        if not names:
+        taken = [key for name, key in names.items() if self._work.claims.get(name, (type, id)) != (type, id)]
+        if strict:
+            if taken:
+                raise KeyTakenError(taken[0])
+            self._work.claims.update(dict.fromkeys(names, (type, id)))
+            self._work.write_claims = self._write
             return []
-        rows = [{"kind": kind, "value": value, "type": type, "id": id} for kind, value in sorted(names)]
-        returned = self._work.execute(self._work.insert(_K).on_conflict_do_nothing().returning(_K.c.kind, _K.c.value), rows)
-        made = {(row.kind, row.value) for row in returned}
-        refused = self._held([name for name in names if name not in made])
-        others = [Holder(names[name], *holder) for name, holder in refused.items() if holder != (type, id)]
-        if others and strict:
-            raise KeyTakenError(others[0].key)
-        return others
+        self._work.flush()
+        refused = self._insert(dict.fromkeys(names, (type, id)))
+        return [Holder(names[name], *holder) for name, holder in refused.items()]
 
     def of(self, type: str, id: str) -> list[IdentityKey]:
         """The keys a resource holds (overlong values as they are indexed)."""
+        self._work.flush()
         return [IdentityKey(row.kind, row.value) for row in self._work.execute(_OF, {"type": type, "id": id})]
 
     def release(self, type: str, id: str) -> None:
         """Give up every key of a resource, so that the next sender of one makes a new resource."""
         self._work.now  # noqa: B018 - a snapshot releases nothing
+        self._work.flush()
         self._work.execute(_RELEASE, {"type": type, "id": id})
 
+    def _write(self) -> None:
+        """Write the claims that wait, in one order for everyone."""
+        claims, self._work.claims = self._work.claims, {}
+        refused = self._insert(claims)
+        if refused:
+            raise KeyTakenError(IdentityKey(*next(iter(refused))))
+
+    def _insert(self, claims: Mapping[tuple[str, str], tuple[str, str]]) -> dict[tuple[str, str], tuple[str, str]]:
+        """Write these claims; returns those that another resource holds, with that resource."""
+        rows = [{"kind": kind, "value": value, "type": type, "id": id} for (kind, value), (type, id) in sorted(claims.items())]
+        if not rows:
+            return {}
+        returned = self._work.execute(self._work.insert(_K).on_conflict_do_nothing().returning(_K.c.kind, _K.c.value), rows)
+        made = {(row.kind, row.value) for row in returned}
+        refused = self._held([name for name in claims if name not in made])
+        return {name: holder for name, holder in refused.items() if holder != claims[name]}
+
     def _held(self, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, str]]:
-        return {(row.kind, row.value): (row.type, row.id) for row in _FIND.rows(self._work, list(names))}
+        waiting = self._work.claims
+        held = {name: waiting[name] for name in names if name in waiting} if waiting else {}
+        held.update(((row.kind, row.value), (row.type, row.id)) for row in _FIND.rows(self._work, [name for name in names if name not in held]))
+        return held

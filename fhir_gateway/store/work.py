@@ -6,7 +6,7 @@ the commit. Rows that hang on a new resource wait for its surrogate key.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -49,6 +49,9 @@ class Work:
         self._new: dict[tuple[str, str], Stored] = {}
         self._changed: list[Written] = []
         self._rows: dict[Table, list[Row]] = {}
+        self.claims: dict[tuple[str, str], tuple[str, str]] = {}
+        """Identity keys claimed and not yet written: (kind, value) → (type, id)."""
+        self.write_claims: Callable[[], None] | None = None
 
     @property
     def now(self) -> datetime:
@@ -83,7 +86,9 @@ class Work:
         return self._new.get((type, id))
 
     def flush(self) -> None:
-        """Write everything that waits."""
+        """Write everything that waits. Raises TransientConflict when another transaction was first."""
+        if self.write_claims is not None and self.claims:
+            self.write_claims()
         if self._new or self._changed:
             written = [*self._insert_resources(), *self._changed]
             self._changed = []

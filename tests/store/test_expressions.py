@@ -143,5 +143,5 @@ def test_odd_values_give_no_rows_and_no_error(value: Any) -> None:
 @given(st.sampled_from(["Patient", "ServiceRequest", "Observation", "Task", "Coverage"]), st.dictionaries(
     st.sampled_from(["identifier", "subject", "name", "birthDate", "code", "for", "effectivePeriod", "status", "payor", "partOf"]), ODD))
 def test_odd_resources_are_indexed_as_far_as_they_can_be(type: str, content: dict[str, Any]) -> None:
-    rows = list(SearchIndex.load().rows({"resourceType": type, **content}, 1))
-    assert len({row["n"] for _, row in rows}) == len(rows)
+    rows = [row for of_table in SearchIndex.load().rows({"resourceType": type, **content}, 1).values() for row in of_table]
+    assert len({row["n"] for row in rows}) == len(rows)

@@ -40,6 +40,15 @@ def test_a_key_of_another_resource_is_refused_or_left(tx: Transaction) -> None:
     assert tx.keys.of("Patient", "b") == [MEMBER]
 
 
+def test_a_claim_that_another_transaction_beat_is_refused_when_it_is_written(store: Store) -> None:
+    with store.transaction(CLINIC, NOW) as tx:
+        tx.keys.claim([MRN], "Patient", "a")
+    with pytest.raises(KeyTakenError), store.transaction(CLINIC, NOW) as tx:
+        tx.keys.claim([MRN], "Patient", "b")
+    with store.snapshot(CLINIC) as tx:
+        assert tx.keys.find([MRN]) == [Holder(MRN, "Patient", "a")]
+
+
 def test_a_released_key_is_free(tx: Transaction) -> None:
     tx.keys.claim([MRN], "Patient", "a")
     tx.keys.release("Patient", "a")

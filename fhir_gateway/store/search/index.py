@@ -27,8 +27,8 @@ class Kind:
     """How one kind of parameter is stored: its table, its columns after `param`, and the values of one element."""
 
     table: Table
-    columns: tuple[str, ...]
-    values: Callable[[Any], Iterator[tuple[Any, ...]]]
+    columns: tuple[str, str]
+    values: Callable[[Any], Iterator[tuple[Any, Any]]]
 
 
 # One row per kind of search parameter (FHIR R4 search.html, section 3.1.1.4). uri is matched exactly, as a token without system.
@@ -46,6 +46,15 @@ class _Compiled:
     parameter: SearchParameter
     kind: Kind
     get: Getter
+
+    def values(self, elements: list[Any]) -> Iterator[tuple[Kind, str, Iterable[tuple[Any, Any]]]]:
+        """What to store, under which name: each value once. A reference by identifier is found by that too."""
+        name = self.parameter.name
+        yield self.kind, name, dict.fromkeys(value for element in elements for value in self.kind.values(element))
+        if self.parameter.kind == "reference":
+            identifiers = [element["identifier"] for element in elements if isinstance(element, dict) and "identifier" in element]
+            if identifiers:
+                yield KINDS["token"], f"{name}:identifier", dict.fromkeys(token for identifier in identifiers for token in tokens(identifier))
 
 
 class SearchIndex:
@@ -71,20 +80,18 @@ class SearchIndex:
         """By code, what can be searched on a type."""
         return {**self._parameters.get("Resource", {}), **self._parameters.get(type, {})}
 
-    def rows(self, resource: Json, pk: int) -> Iterator[tuple[Table, Row]]:
-        """The search rows of a resource. The same value twice under one parameter is one row."""
+    def rows(self, resource: Json, pk: int) -> dict[Table, list[Row]]:
+        """The search rows of a resource, by table. The same value twice under one parameter is one row."""
+        found: dict[Table, list[Row]] = {}
         n = 0
-        seen: set[tuple[Any, ...]] = set()
         for compiled in self._compiled.get(resource["resourceType"], ()):
-            name = compiled.parameter.name
-            for element in compiled.get(resource):
-                for value in compiled.kind.values(element):
-                    if (name, *value) not in seen:
-                        seen.add((name, *value))
-                        n += 1
-                        yield compiled.kind.table, {"resource": pk, "n": n, "param": name, **dict(zip(compiled.kind.columns, value, strict=True))}
-                if compiled.parameter.kind == "reference" and isinstance(element, dict) and "identifier" in element:
-                    for token in tokens(element["identifier"]):
-                        n += 1
-                        row = {"resource": pk, "n": n, "param": f"{name}:identifier", "system": token.system, "code": token.code}
-                        yield tables.token, row
+            elements = compiled.get(resource)
+            if not elements:
+                continue
+            for kind, name, values in compiled.values(elements):
+                first, second = kind.columns
+                rows = found.setdefault(kind.table, [])
+                for one, other in values:
+                    n += 1
+                    rows.append({"resource": pk, "n": n, "param": name, first: one, second: other})
+        return found

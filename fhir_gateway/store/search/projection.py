@@ -30,5 +30,5 @@ class SearchProjection:
                 work.execute(statement, {"pk": pk})
         for one in last.values():
             if not one.stored.deleted:
-                for table, row in self._index.rows(one.stored.resource, one.pk):
-                    work.queue(table, (row,))
+                for table, rows in self._index.rows(one.stored.resource, one.pk).items():
+                    work.queue(table, rows)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -49,6 +50,7 @@ class Work:
         self._new: dict[tuple[str, str], Stored] = {}
         self._changed: list[Written] = []
         self._rows: dict[Table, list[Row]] = {}
+        self._values: dict[Table, list[tuple[Any, ...]]] = {}
         self.claims: dict[tuple[str, str], tuple[str, str]] = {}
         """Identity keys claimed and not yet written: (kind, value) → (type, id)."""
         self.write_claims: Callable[[], None] | None = None
@@ -72,6 +74,10 @@ class Work:
     def queue(self, table: Table, rows: Iterable[Row]) -> None:
         """Rows to insert at the next flush."""
         self._rows.setdefault(table, []).extend(rows)
+
+    def queue_values(self, table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
+        """As `queue`, for many rows of plain numbers and texts: each a tuple in the order of the table's columns, given to the driver as it is."""
+        self._values.setdefault(table, []).extend(rows)
 
     def add(self, stored: Stored) -> None:
         """A new resource to insert at the next flush."""
@@ -98,6 +104,10 @@ class Work:
             pending, self._rows = self._rows, {}
             for table, rows in pending.items():
                 self.execute(table.insert(), rows)
+        if self._values:
+            values, self._values = self._values, {}
+            for table, tuples in values.items():
+                self.connection.exec_driver_sql(_insert_text(table, self.dialect), tuples)
 
     def _insert_resources(self) -> list[Written]:
         if not self._new:
@@ -129,6 +139,13 @@ class Work:
 _IDENTITY = (tables.resource.c.pk, tables.resource.c.type, tables.resource.c.id)
 # In the order of the numbers, which is the same for everyone, so that two transactions do not wait for each other here.
 _ADVISORY_LOCKS = text("SELECT pg_advisory_xact_lock(number) FROM unnest(CAST(:numbers AS bigint[])) AS number")
+
+
+@cache
+def _insert_text(table: Table, dialect: str) -> str:
+    """INSERT of a whole row in the driver's own parameter style. All parts are names from the table's definition."""
+    marks = ", ".join(["%s" if dialect == "postgresql" else "?"] * len(table.c))
+    return f"INSERT INTO {table.name} ({', '.join(table.c.keys())}) VALUES ({marks})"  # noqa: S608
 
 
 def _resource_row(stored: Stored) -> Row:

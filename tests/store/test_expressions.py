@@ -48,6 +48,13 @@ def test_an_expression_names_elements_that_exist(parameter: searchparameters.Sea
                 break
 
 
+def test_search_tables_have_the_columns_that_rows_are_made_for() -> None:
+    assert {tuple(kind.table.c.keys())[:3] for kind in KINDS.values()} == {("resource", "n", "param")}
+    assert {kind: tuple(of.table.c.keys())[3:] for kind, of in KINDS.items()} == {
+        "token": Token._fields, "uri": Token._fields, "string": Text._fields, "reference": ("target_type", "target"), "date": Range._fields,
+    }
+
+
 def test_every_parameter_is_of_a_kind_that_is_stored() -> None:
     assert {parameter.kind for parameter in searchparameters.load()} <= KINDS.keys()
 
@@ -144,4 +151,4 @@ def test_odd_values_give_no_rows_and_no_error(value: Any) -> None:
     st.sampled_from(["identifier", "subject", "name", "birthDate", "code", "for", "effectivePeriod", "status", "payor", "partOf"]), ODD))
 def test_odd_resources_are_indexed_as_far_as_they_can_be(type: str, content: dict[str, Any]) -> None:
     rows = [row for of_table in SearchIndex.load().rows({"resourceType": type, **content}, 1).values() for row in of_table]
-    assert len({row["n"] for row in rows}) == len(rows)
+    assert len({n for _, n, *_ in rows}) == len(rows)

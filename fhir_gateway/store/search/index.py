@@ -19,25 +19,25 @@ from profiles.searchparameters import SearchParameter
 # Parameters of every type that are columns of `resource` and need no rows of their own.
 COLUMNS: Final = frozenset({"_id", "_lastUpdated"})
 
-Row = dict[str, Any]
+Row = tuple[int, int, str, Any, Any]
+"""resource, n, param and the two columns of the kind's table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How one kind of parameter is stored: its table, its columns after `param`, and the values of one element."""
+    """How one kind of parameter is stored: its table, and the values of one element for the table's two columns after `param`."""
 
     table: Table
-    columns: tuple[str, str]
     values: Callable[[Any], Iterator[tuple[Any, Any]]]
 
 
 # One row per kind of search parameter (FHIR R4 search.html, section 3.1.1.4). uri is matched exactly, as a token without system.
 KINDS: Final[dict[str, Kind]] = {
-    "token": Kind(tables.token, ("system", "code"), tokens),
-    "uri": Kind(tables.token, ("system", "code"), tokens),
-    "string": Kind(tables.string, ("folded", "exact"), strings),
-    "reference": Kind(tables.reference, ("target_type", "target"), targets),
-    "date": Kind(tables.date, ("low", "high"), ranges),
+    "token": Kind(tables.token, tokens),
+    "uri": Kind(tables.token, tokens),
+    "string": Kind(tables.string, strings),
+    "reference": Kind(tables.reference, targets),
+    "date": Kind(tables.date, ranges),
 }
 
 
@@ -81,7 +81,7 @@ class SearchIndex:
         return {**self._parameters.get("Resource", {}), **self._parameters.get(type, {})}
 
     def rows(self, resource: Json, pk: int) -> dict[Table, list[Row]]:
-        """The search rows of a resource, by table. The same value twice under one parameter is one row."""
+        """The search rows of a resource, by table, in the order of its columns. The same value twice under one parameter is one row."""
         found: dict[Table, list[Row]] = {}
         n = 0
         for compiled in self._compiled.get(resource["resourceType"], ()):
@@ -89,9 +89,8 @@ class SearchIndex:
             if not elements:
                 continue
             for kind, name, values in compiled.values(elements):
-                first, second = kind.columns
                 rows = found.setdefault(kind.table, [])
                 for one, other in values:
                     n += 1
-                    rows.append({"resource": pk, "n": n, "param": name, first: one, second: other})
+                    rows.append((pk, n, name, one, other))
         return found

@@ -31,4 +31,4 @@ class SearchProjection:
         for one in last.values():
             if not one.stored.deleted:
                 for table, rows in self._index.rows(one.stored.resource, one.pk).items():
-                    work.queue(table, rows)
+                    work.queue_values(table, rows)

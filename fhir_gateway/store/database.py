@@ -17,7 +17,7 @@ from fhir_gateway.store.audit_trail import AuditTrail
 from fhir_gateway.store.engine import Database
 from fhir_gateway.store.errors import ConflictError
 from fhir_gateway.store.records import RecordProjection
-from fhir_gateway.store.retry import ATTEMPTS, is_transient, pause
+from fhir_gateway.store.retry import ATTEMPTS, has_waited, is_transient, pause
 from fhir_gateway.store.search.index import SearchIndex
 from fhir_gateway.store.search.projection import SearchProjection
 from fhir_gateway.store.statistics import Statistics
@@ -80,6 +80,8 @@ class Store:
                 with self.transaction(principal, now) as tx:
                     return work(tx)
             except Exception as error:
+                if has_waited(error):
+                    raise ConflictError("other writers held what this one needed for too long; nothing was written") from error
                 if not is_transient(error):
                     raise
                 if attempt == ATTEMPTS:

@@ -7,14 +7,15 @@ import time
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import create_engine, delete, select, text, update
+from sqlalchemy.exc import DBAPIError
 
 from fhir_gateway.security.principal import GATEWAY
 from fhir_gateway.store import Store, Transaction, tables
 from fhir_gateway.store.errors import ConflictError, DatabaseUrlError, RaceLostError
 from fhir_gateway.store.fairlock import FairLock, lock_for
 from fhir_gateway.store.ids import new_id
-from fhir_gateway.store.retry import ATTEMPTS
+from fhir_gateway.store.retry import ATTEMPTS, has_waited, is_transient
 from fhir_gateway.store.search import parse_query
 from fhir_gateway.store.text import LONGEST, fit
 from tests.store.people import CLINIC, NORTHSIDE, NOW, later, named, patient, referral, report
@@ -55,6 +56,24 @@ def test_an_endless_conflict_is_reported_and_nothing_is_written(store: Store) ->
     assert len(tries) == ATTEMPTS
     with store.snapshot(CLINIC) as tx:
         assert tx.resources.read("Patient", "p") is None
+
+
+def test_a_writer_that_waited_in_vain_is_told_so(store: Store) -> None:
+    with store._database.write() as held:
+        if store.dialect == "sqlite":
+            other = create_engine(f"sqlite:///{store._database.engine.url.database}", connect_args={"timeout": 0.05})
+            complaint = "BEGIN IMMEDIATE"
+        else:
+            held.execute(text("LOCK TABLE resource"))
+            other = create_engine(store._database.engine.url, connect_args={"options": "-c lock_timeout=50"})
+            complaint = "LOCK TABLE resource"
+        with other.connect() as connection, pytest.raises(DBAPIError) as refusal:
+            connection.exec_driver_sql(complaint)
+        other.dispose()
+    assert has_waited(refusal.value)
+    assert not is_transient(refusal.value)
+    with pytest.raises(ConflictError):
+        store.run(CLINIC, NOW, lambda tx: (_ for _ in ()).throw(refusal.value))
 
 
 def test_two_writers_of_one_new_id_end_with_one_resource(store: Store) -> None:

@@ -16,7 +16,8 @@ FOLDER: Final = Path(__file__).parent / "conceptmap"
 
 
 class Coding(NamedTuple):
-    """A translated code. `display` is "" where the target needs none (codes of a required binding); `exact` is false when the translation says less or
+    """A translated code. `display` is "" where the target needs none (codes of a required binding); `exact` is false when the translation says less
+    or
     something else than the source code, which is then worth keeping beside it."""
 
     system: str

@@ -121,4 +121,3 @@ def leaves(repetition: Repetition, mask: int = WHOLE) -> Iterator[tuple[int, int
         for sub, leaf in enumerate(component.split(SUB), 1):
             if text := leaf.strip():
                 yield number, sub, text
-

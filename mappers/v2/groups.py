@@ -1,4 +1,5 @@
-"""Which segment belongs to which: a tree built by nearest predecessor, so that wrong order, missing ORC or OBX after SPM still land in the right place.
+"""Which segment belongs to which: a tree built by nearest predecessor, so that wrong order, missing ORC or OBX after SPM still land in the right
+place.
 
 The standard's own group structures refuse such messages or lose segments in them; here no segment can fall out: what has no parent hangs on the root.
 """

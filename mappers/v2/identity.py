@@ -1,6 +1,7 @@
 """Identity keys: the names by which the store recognises a resource (ARCHITECTURE.md, identity keys).
 
-One function per resource type; strongest key first. A key must not depend on MSH-10, so that the same content sent again is the same resource, and must
+One function per resource type; strongest key first. A key must not depend on MSH-10, so that the same content sent again is the same resource, and
+must
 not be weaker than what tells two real things apart: bare names count only within one sender, and for people within one patient.
 """
 
@@ -15,7 +16,25 @@ from typing import Any, Final
 from mappers.result import IdentityKey, Json
 
 # Patient identifier types (table 0203) that name one person for good. Account and visit numbers (AN, VN) name an episode; a member number (MB) may be a family's.
-STRONG: Final = {"MR": 0, "MRT": 0, "PI": 1, "U": 1, "PT": 1, "": 2, "EN": 3, "NI": 3, "NH": 3, "NIIP": 4, "HC": 4, "JHN": 4, "PN": 4, "SS": 5, "SB": 5, "PPN": 6, "DL": 6}
+STRONG: Final = {
+    "MR": 0,
+    "MRT": 0,
+    "PI": 1,
+    "U": 1,
+    "PT": 1,
+    "": 2,
+    "EN": 3,
+    "NI": 3,
+    "NH": 3,
+    "NIIP": 4,
+    "HC": 4,
+    "JHN": 4,
+    "PN": 4,
+    "SS": 5,
+    "SB": 5,
+    "PPN": 6,
+    "DL": 6,
+}
 _SEPARATORS: Final = re.compile(r"[^a-z0-9]+")
 MEMBER: Final = frozenset({"MB", "MC", "MA", "SN"})
 
@@ -62,7 +81,13 @@ def patient(resource: Json, sender: str) -> tuple[IdentityKey, ...]:
     if keys or not (resource.get("name") and resource.get("birthDate")):
         return keys
     who = [name_text(n) for n in resource["name"]]
-    return (key("Patient:unidentified", sender, digest(who, resource["birthDate"], resource.get("gender"), resource.get("address"), resource.get("telecom"))),)
+    return (
+        key(
+            "Patient:unidentified",
+            sender,
+            digest(who, resource["birthDate"], resource.get("gender"), resource.get("address"), resource.get("telecom")),
+        ),
+    )
 
 
 def practitioner(resource: Json, sender: str, patient_key: str) -> tuple[IdentityKey, ...]:
@@ -85,7 +110,9 @@ def _party(kind: str, resource: Json, names: Iterable[str], sender: str, scope: 
 def by_identifiers(kind: str, resource: Json, *suffix: str) -> tuple[IdentityKey, ...]:
     """One key per identifier; its type code becomes part of the kind (`ServiceRequest:PLAC`). suffix: what else must agree."""
     return tuple(
-        dict.fromkeys(key(f"{kind}:{t}" if (t := type_code(i)) else kind, id_text(i), *suffix) for i in resource.get("identifier", ()) if i.get("value"))
+        dict.fromkeys(
+            key(f"{kind}:{t}" if (t := type_code(i)) else kind, id_text(i), *suffix) for i in resource.get("identifier", ()) if i.get("value")
+        )
     )
 
 

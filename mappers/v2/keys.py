@@ -1,6 +1,7 @@
 """Identity keys of every draft of a message, given when all of it is mapped: what belongs to a patient, a report or a document is known through it.
 
-Keys never contain MSH-10: the same content under a new control id is the same resource. `identity` knows people and organisations; here stands the rest.
+Keys never contain MSH-10: the same content under a new control id is the same resource. `identity` knows people and organisations; here stands the
+rest.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class Scope:
 
 
 def _owners(drafts: list[Draft]) -> dict[str, Draft]:
-    """What each sub-resource belongs to: results, specimens and studies to their report, documents to the report they relate to, Binaries to their document."""
+    """What each sub-resource belongs to: results, specimens and studies to their report, documents to the report they relate to, Binaries to their
+    document.
+    """
     owner: dict[str, Draft] = {}
     reports = {d.full_url: d for d in drafts if d.resource["resourceType"] == "DiagnosticReport"}
     for report in reports.values():
@@ -134,7 +137,9 @@ def _coverage(draft: Draft, scope: Scope) -> Keys:
 
 
 def _service_request(draft: Draft, scope: Scope) -> Keys:
-    """A referral is known by its own numbers; an order by its number and code, under another kind, so that a result naming a referral's number never replaces the referral."""
+    """A referral is known by its own numbers; an order by its number and code, under another kind, so that a result naming a referral's number never
+    replaces the referral.
+    """
     resource = draft.resource
     if REFERRAL in resource.get("category", ()):
         found = by_identifiers("ServiceRequest", resource)

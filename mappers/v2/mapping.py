@@ -21,7 +21,9 @@ MAPPING_VERSION: Final = "1"
 
 
 def map_message(message: Message, tables: Tables, site: Site) -> Mapped:
-    """HL7 v2 to drafts of FHIR R4 resources. Raises Refused for a type or event nobody maps (AR 200, 201 at MSH-9) and for a missing required segment (AE 100)."""
+    """HL7 v2 to drafts of FHIR R4 resources. Raises Refused for a type or event nobody maps (AR 200, 201 at MSH-9) and for a missing required segment
+    (AE 100).
+    """
     kind = _kind(message)
     header = message.header if site.sender is None else replace(message.header, sender=site.sender)
     ctx = Context(message, tables, site, header.sender, Clock(message=utc(header.sent_at, site.timezone)))

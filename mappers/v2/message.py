@@ -18,7 +18,9 @@ from mappers.result import Finding, Header, Location, Refused
 from mappers.v2 import charset, escape
 
 SUB: Final = "\x1f"
-"""Stands between subcomponents in a component. Control characters never come in, so it can't be mistaken for content, and `\\T\\` can decode to `&` beside it."""
+"""Stands between subcomponents in a component. Control characters never come in, so it can't be mistaken for content, and `\\T\\` can decode to `&`
+beside it.
+"""
 
 Repetition = list[str]
 """One repetition of a field: its components, decoded, subcomponents joined by SUB."""
@@ -229,7 +231,9 @@ def _continue(message: Message, line: str) -> None:
     more = line.split(message.delimiters.field)
     last.fields[-1] += "\n" + more[0]
     last.fields.extend(more[1:])
-    message.findings.append(Finding("warning", "100", "line without a segment id, read as the rest of the field before it", last.where(len(last.fields) - 1)))
+    message.findings.append(
+        Finding("warning", "100", "line without a segment id, read as the rest of the field before it", last.where(len(last.fields) - 1))
+    )
 
 
 def _sender(msh: Segment) -> str:

@@ -4,9 +4,9 @@
     PID = segment("PID", PATIENT, structural("PID-1"), keep("PID-27", why="veteran status: no element"))
     PID.map(pid_segment, ctx, Patient=draft)
 
-Paths: `gender` sets an element, `identifier[]` adds to a list, `period.start` sets inside a structure, `class[plan].value` sets inside the list element made from the
-target's slice `class[plan]`, `*` merges what the datatype returns (`{"valueQuantity": ...}`) into the resource. Where a path would need a language, write a function (`Put`).
-The first value of a single element stands; a later different one is kept. Whatever no row takes — a field, a repetition, a component — is kept as a `v2-field` extension
+Paths are those of `paths`; where a path would need a language, write a function (`Put`).
+The first value of a single element stands; a later different one is kept. Whatever no row takes — a field, a repetition, a component — is kept as a
+`v2-field` extension
 on the element made from the same repetition or else on the first draft given to `map`, and every valued field gets its ledger entries.
 """
 
@@ -16,29 +16,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from mappers.result import Draft, Fate, Json, LedgerEntry, Location
 from mappers.v2.context import WHOLE, Context, kept, leaves
 from mappers.v2.message import Repetition, Segment
+from mappers.v2.paths import STORED, Put, putter
 
 Convert = Callable[[Repetition, Context], Any]
-Put = Callable[[Json, Any, Context], int]
-"""Puts a value into a resource: STORED, SAME when an equal value stands there already, or REFUSED."""
-REFUSED, STORED, SAME = 0, 1, 2
 NULL: Final = '""'
-
-
-class Primitive(NamedTuple):
-    """A primitive value with extensions; either part may be missing (None, [])."""
-
-    value: Any
-    extension: list[Json]
 
 
 @dataclass(frozen=True, slots=True)
 class Datatype:
-    """A converter from one repetition of a field to a FHIR value (None: not usable), and the components it takes care of as a bit mask (bit n for component n)."""
+    """A converter from one repetition of a field to a FHIR value (None: not usable), and the components it takes care of as a bit mask (bit n for
+    component n).
+    """
 
     name: str
     convert: Convert
@@ -56,7 +49,9 @@ def takes(*components: int) -> Callable[[Convert], Datatype]:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a table. number is the field's; path "" marks a field that is kept or structural; shown is the path as the ledger and the docs say it."""
+    """One line of a table. number is the field's; path "" marks a field that is kept or structural; shown is the path as the ledger and the docs say
+    it.
+    """
 
     segment: str
     number: int
@@ -108,7 +103,7 @@ class Step:
             raise ValueError(f"{row.segment}-{row.number}: a row with a path needs a datatype")
         self.draft = draft
         self.path = f"{owner.resource_type}.{row.shown}"
-        self.put = row.path if callable(row.path) else _putter(row.path, owner.slices)
+        self.put = row.path if callable(row.path) else putter(row.path, owner.slices)
         # what a repetition leaves goes onto the element it made, if that is a structure of its own (an extension with a value may not hold another)
         self.nests = row.path != "*" and not row.shown.startswith("extension")
         self.convert = row.datatype.convert
@@ -252,7 +247,9 @@ def _keep(segment: Segment, number: int, ordinal: int, repetition: Repetition, m
 
 
 def keep_field(segment: Segment, number: int, raw: str, home: Draft, ctx: Context, why: str, *, sequence: bool = False) -> None:
-    """Keep every leaf of a field on a draft, each under its own name. sequence: the name carries the segment's number (for drafts several segments share)."""
+    """Keep every leaf of a field on a draft, each under its own name. sequence: the name carries the segment's number (for drafts several segments
+    share).
+    """
     prefix = f"{segment.name}[{segment.sequence}]-{number}" if sequence else f"{segment.name}-{number}"
     found: list[Json] = []
     for ordinal, repetition in enumerate(segment.message.parse(raw), 1):
@@ -284,84 +281,3 @@ def _delete(segment: Segment, number: int, steps: tuple[Step, ...], drafts: tupl
         if element and element not in draft.deletes:
             draft.deletes = (*draft.deletes, element)
         ctx.ledger.append(_entry(segment.name, segment.sequence, number, "empty", step.path, "explicit null: deleted"))
-
-
-def _putter(path: str, slices: Mapping[str, Json]) -> Put:
-    if path == "*":
-        return _merge
-    head, _, rest = path.partition(".")
-    if head.endswith("]") and not head.endswith("[]"):
-        return _into_slice(head, _putter(rest, {}), slices.get(head, {}))
-    if rest:
-        inner = _putter(rest, {})
-        return lambda holder, value, ctx: inner(holder.setdefault(head, {}), value, ctx)
-    return _append(path[:-2]) if path.endswith("[]") else _set(path)
-
-
-def _merge(holder: Json, value: Json, ctx: Context) -> int:
-    if any(name in holder and holder[name] != found for name, found in value.items()):
-        return REFUSED
-    holder.update(value)
-    return STORED
-
-
-_SETS: Final = frozenset({"identifier", "name", "telecom", "address", "performer", "basedOn", "participant", "generalPractitioner", "resultsInterpreter"})
-"""Lists in which the same value twice says nothing more; ORC and OBR, for one, repeat each other."""
-
-
-def _append(name: str) -> Put:
-    unique = name in _SETS
-
-    def append(holder: Json, value: Any, ctx: Context) -> int:
-        held = holder.get(name)
-        if held is None:
-            holder[name] = [value]
-        elif unique and value in held:
-            return SAME
-        else:
-            held.append(value)
-        return STORED
-
-    return append
-
-
-def _set(name: str) -> Put:
-    shadow = "_" + name
-
-    def put(holder: Json, value: Any, ctx: Context) -> int:
-        if type(value) is Primitive:
-            if name in holder or shadow in holder:
-                return SAME if holder.get(name) == value.value and not value.extension else REFUSED
-            if value.value is not None:
-                holder[name] = value.value
-            if value.extension:
-                holder[shadow] = {"extension": value.extension}
-            return STORED
-        if name in holder:
-            return SAME if holder[name] == value else REFUSED
-        holder[name] = value
-        return STORED
-
-    return put
-
-
-def _into_slice(head: str, inner: Put, fixed: Json) -> Put:
-    name = head.partition("[")[0]
-
-    def put(holder: Json, value: Any, ctx: Context) -> int:
-        key = (id(holder), head, ctx.segment.index)
-        element = ctx.slices.get(key)
-        if element is None:
-            element = ctx.slices[key] = {k: _copy(v) for k, v in fixed.items()}
-            holder.setdefault(name, []).append(element)
-        return inner(element, value, ctx)
-
-    return put
-
-
-def _copy(value: Any) -> Any:
-    if type(value) is dict:
-        return {k: _copy(v) for k, v in value.items()}
-    if type(value) is list:
-        return [_copy(v) for v in value]
-    return value

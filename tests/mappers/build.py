@@ -14,7 +14,9 @@ CLINIC = ZoneInfo("America/New_York")
 PID = "PID|1||M1^^^HOSP&2.16.840.1.113883.19.5.1&ISO^MR||Doe^Ann||19700101|F"
 
 
-def message(*segments: str, event: str = "ORU^R01", sender: str = "HOSP", control_id: str = "C1", at: str = "20260901120000-0400", msh18: str = "") -> bytes:
+def message(
+    *segments: str, event: str = "ORU^R01", sender: str = "HOSP", control_id: str = "C1", at: str = "20260901120000-0400", msh18: str = ""
+) -> bytes:
     """The bytes of a message: an MSH, then the segments."""
     kind = event.replace("^", "^") + ("^" + event.replace("^", "_") if event != "ACK" else "")
     msh = f"MSH|^~\\&|APP|{sender}|GATEWAY|CLINIC|{at}||{kind}|{control_id}|P|2.8" + (f"||||||{msh18}" if msh18 else "")

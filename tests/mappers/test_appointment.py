@@ -23,7 +23,12 @@ def consultation():
 
 def test_it_says_when_who_and_where(consultation):
     found = only(consultation, "Appointment")
-    assert (found["status"], found["start"], found["end"], found["minutesDuration"]) == ("booked", "2026-09-24T13:00:00-04:00", "2026-09-24T14:00:00-04:00", 60)
+    assert (found["status"], found["start"], found["end"], found["minutesDuration"]) == (
+        "booked",
+        "2026-09-24T13:00:00-04:00",
+        "2026-09-24T14:00:00-04:00",
+        60,
+    )
     actors = [pointed(consultation, p["actor"])["resourceType"] for p in found["participant"]]
     assert actors[0] == "Patient"
     assert {"Practitioner", "Location"} <= set(actors)
@@ -43,7 +48,10 @@ def test_a_moved_appointment_is_the_same_one_with_a_later_clock(consultation):
     assert after.resource["start"].startswith("2026-10-01")
 
 
-@pytest.mark.parametrize(("event", "status"), [("S12", "booked"), ("S13", "booked"), ("S14", "booked"), ("S15", "cancelled"), ("S17", "entered-in-error"), ("S26", "noshow")])
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [("S12", "booked"), ("S13", "booked"), ("S14", "booked"), ("S15", "cancelled"), ("S17", "entered-in-error"), ("S26", "noshow")],
+)
 def test_the_event_decides_the_status_when_the_filler_says_nothing(event, status):
     assert only(booked(event=f"SIU^{event}"), "Appointment")["status"] == status
 

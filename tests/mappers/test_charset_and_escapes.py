@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from mappers import v2
 from mappers.v2 import charset
 from mappers.v2.escape import CONTROLS, decoder, encode
-from tests.mappers.build import PID, message, only
-from tests.mappers.build import TABLES
+from tests.mappers.build import PID, TABLES, message, only
 
 DECODE = decoder("|", "^", "~", "\\", "&", "", "utf-8")
 

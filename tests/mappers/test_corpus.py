@@ -1,4 +1,6 @@
-"""Public messages nobody here wrote (folder in GATEWAY_CORPUS): each is mapped or refused with a located reason, and what comes out is legal and keeps what came in."""
+"""Public messages nobody here wrote (folder in GATEWAY_CORPUS): each is mapped or refused with a located reason, and what comes out is legal and
+keeps what came in.
+"""
 
 from __future__ import annotations
 

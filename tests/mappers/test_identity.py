@@ -56,7 +56,9 @@ def test_one_number_with_two_names_is_one_doctor_with_both():
 
 def test_coverage_is_known_by_payer_member_beneficiary_and_start():
     def keys(member="M1", start="20260101", payer="P1", patient="M1"):
-        return drafts(mapped(PID.replace("M1^", f"{patient}^"), f"IN1|1|PL|{payer}|Payer {payer}||||||||{start}{'|' * 24}{member}", event="REF^I12"), "Coverage")[0].keys
+        return drafts(
+            mapped(PID.replace("M1^", f"{patient}^"), f"IN1|1|PL|{payer}|Payer {payer}||||||||{start}{'|' * 24}{member}", event="REF^I12"), "Coverage"
+        )[0].keys
 
     assert keys() == keys()
     assert len({keys(), keys(member="M2"), keys(start="20270101"), keys(payer="P2"), keys(patient="X")}) == 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,9 @@ from tests.mappers.golden import cases
 
 INPUTS = [(c / "input.hl7").read_bytes().replace(b"\n", b"\r") for c in cases()]
 SITE = v2.Site()
-words = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="|^~\\&\r\n\x1f", categories=("L", "N", "P", "S", "Zs")), min_size=2, max_size=12)
+words = st.text(
+    alphabet=st.characters(codec="utf-8", exclude_characters="|^~\\&\r\n\x1f", categories=("L", "N", "P", "S", "Zs")), min_size=2, max_size=12
+)
 
 
 def everything(result) -> str:
@@ -33,8 +36,8 @@ def damaged(raw: bytes, draw) -> bytes:
     number = draw(st.integers(1, len(lines) - 2))
     fields = lines[number].split("|")
     place = draw(st.integers(1, max(1, len(fields) - 1)))
-    value = draw(st.one_of(words, st.text(alphabet="^~&\\0123456789.<-+\"AB", max_size=20), st.just('""'), st.just("20241399"), st.just("<15")))
-    fields[place:place + 1] = [value.replace("\r", "").replace("\n", "")]
+    value = draw(st.one_of(words, st.text(alphabet='^~&\\0123456789.<-+"AB', max_size=20), st.just('""'), st.just("20241399"), st.just("<15")))
+    fields[place : place + 1] = [value.replace("\r", "").replace("\n", "")]
     lines[number] = "|".join(fields)
     return "\r".join(lines).encode()
 
@@ -60,13 +63,19 @@ def test_segments_in_are_segments_accounted_for(data, raw):
 
 
 @settings(max_examples=80)
-@given(st.lists(st.tuples(st.sampled_from(["NM", "ST", "TX", "FT", "CWE", "ED", "DT", "SN", "ZZ"]), words, st.sampled_from(["1^a", "2^b"])), min_size=1, max_size=12))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["NM", "ST", "TX", "FT", "CWE", "ED", "DT", "SN", "ZZ"]), words, st.sampled_from(["1^a", "2^b"])),
+        min_size=1,
+        max_size=12,
+    )
+)
 def test_every_obx_arrives_and_says_what_it_said(rows):
     lines = [f"OBX|{n}|{kind}|{code}||{'^AP^TXT^A^' if kind == 'ED' else ''}{value}||||||F" for n, (kind, value, code) in enumerate(rows, 1)]
     result = mapped(PID, "OBR|1||F^L|1^a", *lines)
     text = everything(result)
     made = len(resources(result, "Observation")) + len(resources(result, "DocumentReference"))
-    joined = sum(1 for one, other in zip(rows, rows[1:], strict=False) if one[0] == other[0] in ("TX", "FT") and one[2] == other[2])
+    joined = sum(1 for one, other in pairwise(rows) if one[0] == other[0] in ("TX", "FT") and one[2] == other[2])
     assert made == len(rows) - joined
     for kind, value, _ in rows:
         if value.strip():
@@ -86,7 +95,7 @@ def test_no_value_of_an_unknown_segment_is_lost(fields):
 
 
 @settings(max_examples=100)
-@given(st.lists(st.text(alphabet="|^~&\\ABCxyz019.\"", max_size=40), max_size=8))
+@given(st.lists(st.text(alphabet='|^~&\\ABCxyz019."', max_size=40), max_size=8))
 def test_random_segments_are_mapped_or_refused(contents):
     names = ("PID", "OBR", "OBX", "ORC", "NTE", "SPM", "PV1", "ZZZ")
     raw = message(*(f"{n}|{c}" for n, c in zip(names, contents, strict=False)))

@@ -71,12 +71,17 @@ def test_each_insurance_is_a_coverage_of_its_own(referral):
 
 def test_what_the_second_in2_and_in3_say_stays_with_the_second_insurance():
     result = mapped(
-        PID, "RF1|P", "IN1|1|A^Plan A|A1|Alpha||||||||||||Doe^Bob|SPO", "IN2||111-11-1111||||||MED-A", "IN1|2|B^Plan B|B1|Beta||||||||||||Doe^Eve|MTH", "IN2||222-22-2222||||||MED-B",
+        PID,
+        "RF1|P",
+        "IN1|1|A^Plan A|A1|Alpha||||||||||||Doe^Bob|SPO",
+        "IN2||111-11-1111||||||MED-A",
+        "IN1|2|B^Plan B|B1|Beta||||||||||||Doe^Eve|MTH",
+        "IN2||222-22-2222||||||MED-B",
         event="REF^I12",
-    )  # fmt: skip
+    )
     alpha, beta = resources(result, "Coverage")
-    assert ["MED-A"] == [i["value"] for i in alpha["identifier"]]
-    assert ["MED-B"] == [i["value"] for i in beta["identifier"]]
+    assert [i["value"] for i in alpha["identifier"]] == ["MED-A"]
+    assert [i["value"] for i in beta["identifier"]] == ["MED-B"]
     bob, eve = (pointed(result, c["subscriber"]) for c in (alpha, beta))
     assert (bob["identifier"][0]["value"], eve["identifier"][0]["value"]) == ("111-11-1111", "222-22-2222")
     assert beta["relationship"]["coding"][0]["code"] == "child"  # the insured is her mother: she is the subscriber's child
@@ -153,7 +158,9 @@ def test_an_insurance_without_a_payer_loses_nothing():
 
 
 def test_results_in_a_referral_are_history_that_supports_it():
-    result = mapped(PID, "RF1|P", "OBR|1||L1^LAB|58410-2^CBC^LN|||20260901||||||||||||||||||F", "OBX|1|NM|718-7^Hb^LN||11.2|g/dL^^UCUM|||||F", event="REF^I12")
+    result = mapped(
+        PID, "RF1|P", "OBR|1||L1^LAB|58410-2^CBC^LN|||20260901||||||||||||||||||F", "OBX|1|NM|718-7^Hb^LN||11.2|g/dL^^UCUM|||||F", event="REF^I12"
+    )
     supporting = [pointed(result, r)["resourceType"] for r in request(result)["supportingInfo"]]
     assert supporting == ["DiagnosticReport"]
 

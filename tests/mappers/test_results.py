@@ -22,7 +22,12 @@ OBR = "OBR|1|P1^HOSP|F1^LAB|11526-1^Pathology study^LN|||202609011000-0400||||||
         ("ST", "Positive", "valueString", "Positive"),
         ("TX", "A ^ B & C", "valueString", "A ^ B & C"),
         ("FT", "a\\.br\\b", "valueString", "a\nb"),
-        ("CWE", "260385009^Negative^SCT", "valueCodeableConcept", {"coding": [{"system": "http://snomed.info/sct", "code": "260385009", "display": "Negative"}]}),
+        (
+            "CWE",
+            "260385009^Negative^SCT",
+            "valueCodeableConcept",
+            {"coding": [{"system": "http://snomed.info/sct", "code": "260385009", "display": "Negative"}]},
+        ),
         ("DT", "20260901", "valueDateTime", "2026-09-01"),
         ("TS", "202609011000-0400", "valueDateTime", "2026-09-01T10:00:00-04:00"),
         ("TM", "1030", "valueTime", "10:30:00"),
@@ -67,7 +72,9 @@ def test_same_code_without_sub_id_stays_apart_too():
 
 
 def test_lines_of_one_text_are_one_document():
-    result = mapped(PID, OBR, "OBX|1|TX|22634-0^Report^LN||first||||||F", "OBX|2|TX|22634-0^Report^LN||||||||F", "OBX|3|TX|22634-0^Report^LN||third||||||F")
+    result = mapped(
+        PID, OBR, "OBX|1|TX|22634-0^Report^LN||first||||||F", "OBX|2|TX|22634-0^Report^LN||||||||F", "OBX|3|TX|22634-0^Report^LN||third||||||F"
+    )
     document, binary = only(result, "DocumentReference"), only(result, "Binary")
     assert base64.b64decode(binary["data"]).decode() == "first\n\nthird"
     attachment = document["content"][0]["attachment"]
@@ -90,7 +97,8 @@ def test_a_pdf_stands_once_and_is_pointed_to_twice():
 
 
 @pytest.mark.parametrize(
-    ("encoding", "sent", "data"), [("Base64", "SGVsbG8=", b"Hello"), ("Hex", "48656c6c6f", b"Hello"), ("A", "Hello", b"Hello"), ("", "SGVs bG8=", b"Hello")]
+    ("encoding", "sent", "data"),
+    [("Base64", "SGVsbG8=", b"Hello"), ("Hex", "48656c6c6f", b"Hello"), ("A", "Hello", b"Hello"), ("", "SGVs bG8=", b"Hello")],
 )
 def test_the_encodings_of_embedded_data(encoding, sent, data):
     result = mapped(PID, OBR, f"OBX|1|ED|1^Doc||X^TX^PLAIN^{encoding}^{sent}||||||F")
@@ -141,7 +149,11 @@ def test_a_study_carries_its_uid_and_the_accession_number():
 
 
 def test_the_ordering_doctor_makes_an_order_the_report_is_based_on():
-    result = mapped(PID, "ORC|RE|P1^HOSP", OBR.replace("|||||||||||||||202609021200", "|||||||||1234567893^Stone^Kim^^^Dr^^^NPPES&2.16.840.1.113883.4.6&ISO||||||202609021200"))
+    result = mapped(
+        PID,
+        "ORC|RE|P1^HOSP",
+        OBR.replace("|||||||||||||||202609021200", "|||||||||1234567893^Stone^Kim^^^Dr^^^NPPES&2.16.840.1.113883.4.6&ISO||||||202609021200"),
+    )
     order = only(result, "ServiceRequest")
     assert pointed(result, order["requester"])["identifier"][0]["system"] == "http://hl7.org/fhir/sid/us-npi"
     assert pointed(result, only(result, "DiagnosticReport")["basedOn"][0]) is order
@@ -166,7 +178,10 @@ def test_newer_results_have_later_clocks_and_finals_rank_above_preliminaries():
 def test_a_resend_under_another_control_id_has_the_same_keys():
     lines = (PID, OBR, "OBX|1|ST|1^a||x||||||F", "OBX|2|ED|2^b||X^AP^PDF^Base64^JVBERg==||||||F", "SPM|1|||119376003^Tissue^SCT")
     one, two = (mapped(*lines, control_id=c, at=at) for c, at in (("1", "20260901-0400"), ("2", "20260902-0400")))
-    keyed = [[(d.resource["resourceType"], d.keys) for d in r.drafts if d.resource["resourceType"] not in ("MessageHeader", "Provenance")] for r in (one, two)]
+    keyed = [
+        [(d.resource["resourceType"], d.keys) for d in r.drafts if d.resource["resourceType"] not in ("MessageHeader", "Provenance")]
+        for r in (one, two)
+    ]
     assert keyed[0] == keyed[1]
     assert all(keys for _, keys in keyed[0])
 

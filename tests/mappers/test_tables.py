@@ -132,7 +132,9 @@ def test_an_unsupported_type_is_refused_where_it_says_so(event, code, component)
     assert (finding.code, finding.where) == (code, Location("MSH", 1, 9, None, component))
 
 
-@pytest.mark.parametrize(("event", "segments", "missing"), [("REF^I12", ("RF1|P",), "PID"), ("ORU^R01", ("OBR|1",), "PID"), ("SIU^S12", (PID,), "SCH")])
+@pytest.mark.parametrize(
+    ("event", "segments", "missing"), [("REF^I12", ("RF1|P",), "PID"), ("ORU^R01", ("OBR|1",), "PID"), ("SIU^S12", (PID,), "SCH")]
+)
 def test_a_message_without_what_it_is_about_is_refused(event, segments, missing):
     with pytest.raises(Refused) as refused:
         mapped(*segments, event=event)

@@ -9,7 +9,8 @@ from mappers.result import Json
 from mappers.v2.context import Context
 from mappers.v2.datatypes.text import one_line, part
 from mappers.v2.message import Repetition
-from mappers.v2.table import Datatype, Primitive, takes
+from mappers.v2.paths import Primitive
+from mappers.v2.table import Datatype, takes
 from profiles.canonical import sender_system
 
 V2: Final = "http://terminology.hl7.org/CodeSystem/v2-"
@@ -20,7 +21,9 @@ _TRIPLETS: Final = ((1, 7), (4, 8), (10, 13))  # identifier, text and system fol
 
 
 def coding_system(name: str, ctx: Context) -> str:
-    """CWE.3 as a URI: known names by ConceptMap 0396, HL7nnnn tables, OIDs, URIs; any other name is the sender's own and becomes a URI of that sender."""
+    """CWE.3 as a URI: known names by ConceptMap 0396, HL7nnnn tables, OIDs, URIs; any other name is the sender's own and becomes a URI of that
+    sender.
+    """
     found = ctx.tables.translate("0396-coding-system", name)
     if found is not None:
         return found.code
@@ -161,7 +164,8 @@ ALTERNATE: Final = "http://hl7.org/fhir/StructureDefinition/alternate-codes"
 
 
 def status(key: str, table: str, default: str = "") -> Datatype:
-    """A code of a required binding whose source says more: the original goes along as `alternate-codes` when the translation is not exact or has a text.
+    """A code of a required binding whose source says more: the original goes along as `alternate-codes` when the translation is not exact or has a
+    text.
 
     An unknown code is reported (103); it becomes `default` with the original beside it, or is kept when there is no default.
     """

@@ -1,4 +1,6 @@
-"""ED, RP and text to Attachment: what the bytes are is decided by the bytes (guide: ED[Attachment] row 6 takes "PDF" for a MIME type), size and hash are measured."""
+"""ED, RP and text to Attachment: what the bytes are is decided by the bytes (guide: ED[Attachment] row 6 takes "PDF" for a MIME type), size and hash
+are measured.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +32,28 @@ MAGIC: Final = (
 )
 # What ED.2 and ED.3 call it (tables 0191 and 0291), when the bytes don't say
 SUBTYPES: Final = {
-    "PDF": "application/pdf", "RTF": "application/rtf", "JPEG": "image/jpeg", "JPG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "TIFF": "image/tiff", "TIF": "image/tiff",
-    "PICT": "image/x-pict", "HTML": "text/html", "XML": "application/xml", "X-HL7-CDA-LEVEL-ONE": "application/xml", "PLAIN": "text/plain", "TEXT": "text/plain", "TXT": "text/plain",
-    "DICOM": "application/dicom", "BASIC": "audio/basic", "FAX": "image/g3fax", "OCTET-STREAM": "application/octet-stream", "SGML": "text/sgml", "DOC": "application/msword",
-}  # fmt: skip
+    "PDF": "application/pdf",
+    "RTF": "application/rtf",
+    "JPEG": "image/jpeg",
+    "JPG": "image/jpeg",
+    "PNG": "image/png",
+    "GIF": "image/gif",
+    "TIFF": "image/tiff",
+    "TIF": "image/tiff",
+    "PICT": "image/x-pict",
+    "HTML": "text/html",
+    "XML": "application/xml",
+    "X-HL7-CDA-LEVEL-ONE": "application/xml",
+    "PLAIN": "text/plain",
+    "TEXT": "text/plain",
+    "TXT": "text/plain",
+    "DICOM": "application/dicom",
+    "BASIC": "audio/basic",
+    "FAX": "image/g3fax",
+    "OCTET-STREAM": "application/octet-stream",
+    "SGML": "text/sgml",
+    "DOC": "application/msword",
+}
 PLAIN: Final = "text/plain; charset=utf-8"
 UNKNOWN: Final = "application/octet-stream"
 _MIME: Final = re.compile(r"[a-z]+/[a-z0-9.+-]+", re.IGNORECASE)

@@ -1,6 +1,7 @@
 """CX, EI, EIP, HD, PLN, DLN to Identifier (guide: data type maps CX rows 3-13, EI row 3, which drops EI.2-4; PLN rows 3-6; DLN rows 3-7).
 
-The system of an identifier is the registered one, else the universal id, else a URI of the sender's namespace: an identifier without system matches anybody.
+The system of an identifier is the registered one, else the universal id, else a URI of the sender's namespace: an identifier without system matches
+anybody.
 """
 
 from __future__ import annotations
@@ -194,7 +195,9 @@ def _is_pair(repetition: Repetition) -> bool:
 
 @takes(1, 2, 4)
 def pln(repetition: Repetition, ctx: Context) -> Json | None:
-    """Identifier of a practitioner: PLN.2 is its type (table 0338) and, a number being unique within its kind, its namespace too. PLN.3 (issuing state) is kept."""
+    """Identifier of a practitioner: PLN.2 is its type (table 0338) and, a number being unique within its kind, its namespace too. PLN.3 (issuing
+    state) is kept.
+    """
     value, kind = part(repetition, 1), part(repetition, 2)
     if not value:
         return None

@@ -1,4 +1,5 @@
-"""NM, SN, CQ, MO, CP, NR, NA to Quantity, Range, Ratio, Money, SampledData, integers (guide: CQ rows 3-4, SN[Quantity|Range|Ratio], CWE[Quantity] rows 3-6).
+"""NM, SN, CQ, MO, CP, NR, NA to Quantity, Range, Ratio, Money, SampledData, integers (guide: CQ rows 3-4, SN[Quantity|Range|Ratio], CWE[Quantity]
+rows 3-6).
 
 Numbers are Decimal, so that `0.40` stays `0.40`.
 """
@@ -139,7 +140,9 @@ def numeric_range(repetition: Repetition, units: Repetition, ctx: Context) -> Js
 
 
 def sampled(repetitions: list[Repetition], units: Repetition, ctx: Context) -> Json | None:
-    """NA as SampledData: channels are repetitions, samples components; the period is not in the field, so 0 says it is unknown (guide: NA[SampledData])."""
+    """NA as SampledData: channels are repetitions, samples components; the period is not in the field, so 0 says it is unknown (guide:
+    NA[SampledData]).
+    """
     rows = [[part(r, n) for n in range(1, len(r) + 1)] for r in repetitions]
     if not rows or any(v and number(v) is None for row in rows for v in row):
         return None

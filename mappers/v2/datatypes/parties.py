@@ -162,7 +162,9 @@ def cwe_organization(repetition: Repetition, ctx: Context) -> Json | None:
 
 
 def adopt(draft: Draft, ctx: Context) -> Draft:
-    """A Practitioner or Organization filled by a table, made part of the result; one already known by its identifier or name takes its elements over instead."""
+    """A Practitioner or Organization filled by a table, made part of the result; one already known by its identifier or name takes its elements over
+    instead.
+    """
     resource = draft.resource
     kind = resource["resourceType"]
     names: list[tuple[str, ...]] = [(kind, identity.id_text(i)) for i in resource.get("identifier", ())]
@@ -242,7 +244,9 @@ def _level(ctx: Context, trail: tuple[str, ...], name: str, inner: Repetition, p
     draft = ctx.new("Location", mode="instance", name=name)
     if universal := part(inner, 2):
         kind = part(inner, 3)
-        draft.resource["identifier"] = [{**({"type": {"text": kind}} if kind else {}), "system": assigner_system("", universal, kind, ctx), "value": name}]
+        draft.resource["identifier"] = [
+            {**({"type": {"text": kind}} if kind else {}), "system": assigner_system("", universal, kind, ctx), "value": name}
+        ]
     if physical:
         draft.resource["physicalType"] = physical
     if whole:

@@ -96,7 +96,9 @@ def _lines(out: Json, street: Repetition, other: str) -> None:
     first = part(street, 1) or " ".join(p for p in (dwelling, name) if p)
     if first:
         lines.append(first)
-        extension = [{"url": EXT + url, "valueString": v} for url, v in (("iso21090-ADXP-streetName", name), ("iso21090-ADXP-houseNumber", dwelling)) if v]
+        extension = [
+            {"url": EXT + url, "valueString": v} for url, v in (("iso21090-ADXP-streetName", name), ("iso21090-ADXP-houseNumber", dwelling)) if v
+        ]
         details.append({"extension": extension} if extension else None)
     if other:
         lines.append(other)

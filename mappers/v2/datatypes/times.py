@@ -1,6 +1,7 @@
 """DT, TM, TS, DTM, DR to date, dateTime, instant, time, Period. Precision stays as sent; an offset is never invented.
 
-A time without offset is in the site's zone when that is configured, daylight saving respected; otherwise only its date can be said in FHIR (a dateTime with
+A time without offset is in the site's zone when that is configured, daylight saving respected; otherwise only its date can be said in FHIR (a
+dateTime with
 time needs an offset), and the original is kept beside it. Instants exist only with date, time and zone.
 """
 
@@ -15,7 +16,8 @@ from mappers.result import Json
 from mappers.v2.context import Context, kept
 from mappers.v2.datatypes.text import part, subs
 from mappers.v2.message import Repetition
-from mappers.v2.table import Primitive, takes
+from mappers.v2.paths import Primitive
+from mappers.v2.table import takes
 
 _DTM: Final = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d+)?)?)?)?)?)?([+-]\d{4})?", re.ASCII)
 _TM: Final = re.compile(r"(\d\d)(?::?(\d\d)(?::?(\d\d)(\.\d+)?)?)?(?:[+-]\d{4})?", re.ASCII)

@@ -1,6 +1,7 @@
 """REF^I12 → the referral and everything sent with it.
 
-The guide has no map for chapter 11; the structure is REF_I12 (11.3.12), read by nearest predecessor. Orders in a referral are history: their reports support it.
+The guide has no map for chapter 11; the structure is REF_I12 (11.3.12), read by nearest predecessor. Orders in a referral are history: their reports
+support it.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def _diagnoses(root: Node, request: Draft, ctx: Context) -> list[tuple[Node, Dra
 
 
 def _insurance(root: Node, request: Draft, authorizations: list[Draft], ctx: Context) -> None:
-    """ServiceRequest.insurance: every Coverage, and every authorisation, each authorisation naming the Coverage it falls under when only one can be meant."""
+    """ServiceRequest.insurance: every Coverage, and every authorisation, each authorisation naming the Coverage it falls under when only one can be
+    meant.
+    """
     coverages: list[Draft] = []
     for node in root.of("IN1"):
         held, certified = coverage(node, ctx, request)

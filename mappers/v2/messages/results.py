@@ -1,6 +1,8 @@
-"""Orders with their results, as REF and ORU (and later OML, OMG, ORM) carry them: ORC, OBR, OBX, SPM, NTE, TQ1, ZDS → DiagnosticReport and what hangs on it.
+"""Orders with their results, as REF and ORU (and later OML, OMG, ORM) carry them: ORC, OBR, OBX, SPM, NTE, TQ1, ZDS → DiagnosticReport and what hangs
+on it.
 
-Guide: ORU_R01 message map rows 40-77. Deviations: the order's ServiceRequest is made only when the message says something about it that the report can't hold;
+Guide: ORU_R01 message map rows 40-77. Deviations: the order's ServiceRequest is made only when the message says something about it that the report
+can't hold;
 OBX behind SPM are results of the report as well (row 77: focus only).
 """
 
@@ -124,7 +126,11 @@ def _accession(report: Json) -> Json | None:
     filler = next((i for i in report.get("identifier", ()) if i.get("type", {}).get("coding", [{}])[0].get("code") == "FILL"), None)
     if filler is None:
         return None
-    return {"type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}]}, "system": filler["system"], "value": filler["value"]}
+    return {
+        "type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}]},
+        "system": filler["system"],
+        "value": filler["value"],
+    }
 
 
 def _relate(made: list[Draft], report: Draft, request: Draft | None, ctx: Context) -> None:

@@ -1,4 +1,6 @@
-"""SIU^S12 (booked), S13 (rescheduled), S14 (modified), S15 (cancelled), S17 (deleted), S26 (no-show) → Appointment. Guide: SIU_S12 message map; one table for all events."""
+"""SIU^S12 (booked), S13 (rescheduled), S14 (modified), S15 (cancelled), S17 (deleted), S26 (no-show) → Appointment. Guide: SIU_S12 message map; one
+table for all events.
+"""
 
 from __future__ import annotations
 

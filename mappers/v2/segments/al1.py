@@ -11,7 +11,8 @@ from mappers.v2.datatypes.text import part
 from mappers.v2.datatypes.times import dtm
 from mappers.v2.groups import Node
 from mappers.v2.message import Repetition
-from mappers.v2.table import STORED, field, segment, structural, takes, target
+from mappers.v2.paths import STORED
+from mappers.v2.table import field, segment, structural, takes, target
 
 CLINICAL: Final = "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical"
 ALTERNATE: Final = "http://hl7.org/fhir/StructureDefinition/alternate-codes"
@@ -70,7 +71,9 @@ AL1 = segment(
 
 
 def allergy(node: Node, ctx: Context) -> Draft:
-    """The AllergyIntolerance of one AL1; active, as an allergy that is sent is (rows 3-4, invariant ait-1). A severity goes to the first reaction as well (row 14)."""
+    """The AllergyIntolerance of one AL1; active, as an allergy that is sent is (rows 3-4, invariant ait-1). A severity goes to the first reaction as
+    well (row 14).
+    """
     draft = ctx.add(ctx.new("AllergyIntolerance", patient=reference(ctx.patient), clinicalStatus=fixed(CLINICAL, "active")))
     AL1.map(node.segment, ctx, AllergyIntolerance=draft)
     severity = ctx.tables.translate("0128-reaction-severity", node.segment.value(4))

@@ -1,6 +1,7 @@
 """AUT → ClaimResponse with use `preauthorization`: what a payer already allowed.
 
-Guide silent on the whole segment (chapter 11.8.2). Counts and limits are kept: ClaimResponse has them only inside adjudicated items, which AUT does not give.
+Guide silent on the whole segment (chapter 11.8.2). Counts and limits are kept: ClaimResponse has them only inside adjudicated items, which AUT does
+not give.
 """
 
 from __future__ import annotations
@@ -96,6 +97,3 @@ def complete_claim(draft: Draft, ctx: Context) -> None:
             resource["_created"] = {"extension": [ABSENT]}
     resource.setdefault("insurer", {"display": "payer not named"})
     resource["outcome"] = "complete" if "preAuthRef" in resource else "queued"
-
-
-

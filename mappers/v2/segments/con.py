@@ -1,6 +1,7 @@
 """CON → Consent.
 
-Guide silent on the whole segment (chapter 9.9). A CON without its own purpose is a release of information, which is what a referral asks the patient for.
+Guide silent on the whole segment (chapter 9.9). A CON without its own purpose is a release of information, which is what a referral asks the patient
+for.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""OBX that hold a document → DocumentReference and Binary, and DiagnosticReport.presentedForm: ED, RP, and text spread over several OBX of the same code.
+"""OBX that hold a document → DocumentReference and Binary, and DiagnosticReport.presentedForm: ED, RP, and text spread over several OBX of the same
+code.
 
-Guide: OBX[DocumentReference] rows 7-12, OBX[Observation] rows 26-30. Deviations: MIME types are sniffed ("application/text" and "text/hl7v2" of the guide are none),
+Guide: OBX[DocumentReference] rows 7-12, OBX[Observation] rows 26-30. Deviations: MIME types are sniffed ("application/text" and "text/hl7v2" of the
+guide are none),
 the bytes stand once, in a Binary that both attachments point to. Bad base64 costs the data, not the document: what was sent is kept and reported.
 """
 
@@ -26,7 +28,19 @@ from mappers.v2.table import field, segment, structural, takes, target
 
 LINES: Final = frozenset({"TX", "FT"})
 # OBX-11 to DocumentReference.docStatus (composition-status): only what has been said of the text itself
-DOC_STATUS: Final = {"P": "preliminary", "R": "preliminary", "S": "preliminary", "F": "final", "U": "final", "V": "final", "C": "amended", "A": "amended", "B": "amended", "D": "entered-in-error", "W": "entered-in-error"}
+DOC_STATUS: Final = {
+    "P": "preliminary",
+    "R": "preliminary",
+    "S": "preliminary",
+    "F": "final",
+    "U": "final",
+    "V": "final",
+    "C": "amended",
+    "A": "amended",
+    "B": "amended",
+    "D": "entered-in-error",
+    "W": "entered-in-error",
+}
 
 
 @takes(1)

@@ -1,4 +1,5 @@
-"""IN1, IN2, IN3 → Coverage (one per IN1), its payor Organization, its subscriber RelatedPerson, the certification ClaimResponse, the payer's second-opinion record.
+"""IN1, IN2, IN3 → Coverage (one per IN1), its payor Organization, its subscriber RelatedPerson, the certification ClaimResponse, the payer's
+second-opinion record.
 
 Guide: IN1[Coverage]; IN3[CareTeam] maps one field. Guide silent on IN1-3, -8, -9, -22, -36, all of IN2, IN3-22 to -25.
 IN2 and IN3 belong to the IN1 before them and to no other.
@@ -19,9 +20,10 @@ from mappers.v2.datatypes.text import code, part, st
 from mappers.v2.datatypes.times import dt, dtm
 from mappers.v2.groups import Node
 from mappers.v2.message import Repetition
+from mappers.v2.paths import REFUSED, STORED
 from mappers.v2.segments.aut import complete_claim
 from mappers.v2.segments.nk1 import RELATION
-from mappers.v2.table import REFUSED, STORED, field, keep, segment, structural, takes, target
+from mappers.v2.table import field, keep, segment, structural, takes, target
 from profiles.canonical import canonical
 
 CLASS: Final = "http://terminology.hl7.org/CodeSystem/coverage-class"
@@ -39,7 +41,9 @@ def plan_name(repetition: Repetition, ctx: Context) -> str | None:
 
 
 subscriber_relationship = translated("0063-subscriber-relationship", "0063")
-"""IN1-17 (table 0063) says what the insured is to the patient, Coverage.relationship what the beneficiary is to the subscriber: the ConceptMap turns it round."""
+"""IN1-17 (table 0063) says what the insured is to the patient, Coverage.relationship what the beneficiary is to the subscriber: the ConceptMap turns
+it round.
+"""
 
 
 @takes(1)
@@ -95,7 +99,10 @@ IN1 = segment(
         field("IN1-36", "identifier[]", st_identifier("PN", "policy")),
         field("IN1-49", "subscriberId", st),  # rows 54-55
         field("IN1-49", "identifier[]", cx_as("MB")),
-        slices={"class[plan]": {"type": {"coding": [{"system": CLASS, "code": "plan"}]}}, "class[group]": {"type": {"coding": [{"system": CLASS, "code": "group"}]}}},
+        slices={
+            "class[plan]": {"type": {"coding": [{"system": CLASS, "code": "plan"}]}},
+            "class[group]": {"type": {"coding": [{"system": CLASS, "code": "group"}]}},
+        },
     ),
     target(
         "Organization",
@@ -162,7 +169,9 @@ IN3 = segment(
 
 
 def coverage(node: Node, ctx: Context, request: Draft | None) -> tuple[Draft, list[Draft]]:
-    """The Coverage of an IN1 with its IN2 and IN3, and the ClaimResponses of certifications. request: the referral the IN3 second-opinion fields speak about."""
+    """The Coverage of an IN1 with its IN2 and IN3, and the ClaimResponses of certifications. request: the referral the IN3 second-opinion fields
+    speak about.
+    """
     draft = ctx.new("Coverage", status="active", beneficiary=reference(ctx.patient))
     payor, insured = ctx.new("Organization"), ctx.new("RelatedPerson", patient=reference(ctx.patient))
     self_insured = node.segment.value(17) in ("SEL", "01") or not (node.segment.raw(16) or node.segment.raw(17))
@@ -205,5 +214,3 @@ def _certification(node: Node, held: Draft, ctx: Context, request: Draft | None)
     claim.resource["insurance"] = [{"sequence": 1, "focal": True, "coverage": reference(held)}]
     complete_claim(claim, ctx)
     return ctx.add(claim)
-
-

@@ -1,6 +1,7 @@
 """MSH, SFT, EVN → MessageHeader, the Provenance of everything the message made.
 
-Guide: MSH[MessageHeader], MSH[Provenance-Source], SFT[MessageHeader], EVN[Provenance]. Deviations: no Device for MSH-5 (row 8), an endpoint only when MSH holds an address.
+Guide: MSH[MessageHeader], MSH[Provenance-Source], SFT[MessageHeader], EVN[Provenance]. Deviations: no Device for MSH-5 (row 8), an endpoint only when
+MSH holds an address.
 """
 
 from __future__ import annotations
@@ -152,5 +153,3 @@ def seal(header: Draft, provenance: Draft, ctx: Context, focus: Draft | None) ->
     parts = (ctx.sender, message.header.control_id, message.content_digest)
     header.keys = (identity.key("MessageHeader", *parts),)
     provenance.keys = (identity.key("Provenance", *parts),)
-
-

@@ -1,6 +1,7 @@
 """NTE → note of whatever the segment before it made. PRT → a participation in it.
 
-Guide: NTE[Observation], NTE[ServiceRequest], NTE[Appointment-Comment]; PRT[PractitionerRole] rows 7-18. R4 has no note on DiagnosticReport, Patient, Encounter, Coverage ...: there the note stands in an extension of ours.
+Guide: NTE[Observation], NTE[ServiceRequest], NTE[Appointment-Comment]; PRT[PractitionerRole] rows 7-18. R4 has no note on DiagnosticReport, Patient,
+Encounter, Coverage ...: there the note stands in an extension of ours.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from mappers.v2.datatypes.text import ft
 from mappers.v2.datatypes.times import dtm
 from mappers.v2.groups import Node
 from mappers.v2.message import Segment
-from mappers.v2.table import STORED, field, keep_segment, segment, structural, target
+from mappers.v2.paths import STORED
+from mappers.v2.table import field, keep_segment, segment, structural, target
 from profiles.canonical import canonical
 
 NOTE: Final = canonical("StructureDefinition", "note")
@@ -36,7 +38,9 @@ NTE = segment(
     target(
         "Annotation",
         field("NTE-3", lines, ft, shown="text"),  # row 5
-        field("NTE-4", "extension[]", as_extension("http://hl7.org/fhir/StructureDefinition/annotationType", "valueCodeableConcept", coded("0364"))),  # Appointment rows 7-8
+        field(
+            "NTE-4", "extension[]", as_extension("http://hl7.org/fhir/StructureDefinition/annotationType", "valueCodeableConcept", coded("0364"))
+        ),  # Appointment rows 7-8
         field("NTE-5", "authorReference", xcn),  # row 7
         field("NTE-6", "time", dtm),  # row 8
     ),

@@ -1,6 +1,7 @@
 """OBX → Observation.
 
-Guide: OBX[Observation]. Deviations: every OBX is an Observation of its own, OBX-4 in the sub-id extension (row 6 leaves it to others, and merging by code loses synoptic reports);
+Guide: OBX[Observation]. Deviations: every OBX is an Observation of its own, OBX-4 in the sub-id extension (row 6 leaves it to others, and merging by
+code loses synoptic reports);
 repetitions of OBX-5 are components, those of text lines; `<15` in NM is text with a warning; OBX-25 is a performer directly.
 Documents (ED, RP, text over several OBX) are made by `documents`.
 """
@@ -184,7 +185,9 @@ OBX = segment(
         field("OBX-6", "*", units_taken, shown="valueQuantity.unit"),  # rows 31-36
         field("OBX-7", "referenceRange[range].text", ft),  # row 37
         field("OBX-8", "interpretation[]", translated("0078-interpretation", "0078")),  # row 38
-        field("OBX-10", "extension[]", as_extension(EXT + "observation-nature-of-abnormal-test", "valueCodeableConcept", coded("0080"))),  # rows 40-41
+        field(
+            "OBX-10", "extension[]", as_extension(EXT + "observation-nature-of-abnormal-test", "valueCodeableConcept", coded("0080"))
+        ),  # rows 40-41
         field("OBX-11", "status", status("0085-observation-status", "0085", "unknown")),  # rows 42-47
         field("OBX-14", "effectiveDateTime", dtm),  # row 50
         field("OBX-15", "performer[]", cwe_organization),  # row 51

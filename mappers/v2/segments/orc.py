@@ -1,7 +1,9 @@
 """ORC, OBR, TQ1 → ServiceRequest (the order) and DiagnosticReport (its result).
 
-Guide: ORC[ServiceRequest], OBR[ServiceRequest], OBR[DiagnosticReport], TQ1[ServiceRequest]. Where ORC and OBR say the same, it stands once; where they differ, the first stands and the other is kept.
-Deviations: OBR-31 and -13 need no ORC; OBR-11 `A` has no intent in R4 (row 19 says `#add-on#`); OBR-25 missing is `unknown` with a warning (row 33: error).
+Guide: ORC[ServiceRequest], OBR[ServiceRequest], OBR[DiagnosticReport], TQ1[ServiceRequest]. Where ORC and OBR say the same, it stands once; where
+they differ, the first stands and the other is kept.
+Deviations: OBR-31 and -13 need no ORC; OBR-11 `A` has no intent in R4 (row 19 says `#add-on#`); OBR-25 missing is `unknown` with a warning (row 33:
+error).
 """
 
 from __future__ import annotations

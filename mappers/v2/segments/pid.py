@@ -1,6 +1,7 @@
 """PID, PD1 → Patient; PID-18 → Account; PID-21 → RelatedPerson (mother).
 
-Guide: PID[Patient], PD1[Patient], PID[Account]. Deviations: the SSN system without the guide's trailing dot (row 34); race and ethnicity by the v2 tables in named
+Guide: PID[Patient], PD1[Patient], PID[Account]. Deviations: the SSN system without the guide's trailing dot (row 34); race and ethnicity by the v2
+tables in named
 extensions of ours, since the national extensions bind national codes; PID-33/34 stay with the patient.
 """
 
@@ -19,7 +20,8 @@ from mappers.v2.datatypes.text import code, part, st, yes_no
 from mappers.v2.datatypes.times import dtm, moment
 from mappers.v2.groups import Node
 from mappers.v2.message import Repetition
-from mappers.v2.table import REFUSED, STORED, Primitive, field, keep, segment, structural, takes, target
+from mappers.v2.paths import REFUSED, STORED, Primitive
+from mappers.v2.table import field, keep, segment, structural, takes, target
 from profiles.canonical import canonical
 
 EXT: Final = "http://hl7.org/fhir/StructureDefinition/"

@@ -1,4 +1,6 @@
-"""PR1 → Procedure. Guide: PR1[Procedure]. Deviation: status `completed` when the procedure has a date not after the message, else `unknown` (row 3 leaves it to the context)."""
+"""PR1 → Procedure. Guide: PR1[Procedure]. Deviation: status `completed` when the procedure has a date not after the message, else `unknown` (row 3
+leaves it to the context).
+"""
 
 from __future__ import annotations
 

@@ -89,7 +89,9 @@ def provider(node: Node, ctx: Context) -> Draft:
 
 
 def place_provider(node: Node, role: Draft, request: Draft, ctx: Context) -> None:
-    """What the provider is to the referral: RP requester, RT performer, PP the patient's general practitioner; others (CP consulting ...) are named in an extension."""
+    """What the provider is to the referral: RP requester, RT performer, PP the patient's general practitioner; others (CP consulting ...) are named
+    in an extension.
+    """
     for repetition in node.segment.repetitions(1):
         code = repetition[0].strip()
         resource = request.resource

@@ -1,6 +1,7 @@
 """PV1, PV2 → Encounter.
 
-Guide: PV1[Encounter], PV2[Encounter]. Deviations: the guide's misprinted system of row 30 is left out; billing fields (PV1-20 to -35, -46 to -49) are kept.
+Guide: PV1[Encounter], PV2[Encounter]. Deviations: the guide's misprinted system of row 30 is left out; billing fields (PV1-20 to -35, -46 to -49) are
+kept.
 """
 
 from __future__ import annotations
@@ -130,5 +131,3 @@ def add_diagnosis(draft: Draft, condition: Draft, use: str, rank: str, ctx: Cont
     if rank.isdecimal() and int(rank):
         diagnosis["rank"] = int(rank)
     draft.resource.setdefault("diagnosis", []).append(diagnosis)
-
-

@@ -1,6 +1,7 @@
 """RF1 → the referral: ServiceRequest.
 
-Guide silent on the whole segment (chapter 11.8.1). RF1-4 `SO` (table 0282) and RF1-10 `S` (table 0336) say that a second opinion is asked for; both stay in their own tables, where
+Guide silent on the whole segment (chapter 11.8.1). RF1-4 `SO` (table 0282) and RF1-10 `S` (table 0336) say that a second opinion is asked for; both
+stay in their own tables, where
 whoever decides about the case can read them.
 """
 
@@ -98,5 +99,3 @@ def referral(node: Node | None, ctx: Context) -> Draft:
             resource.pop("_status", None)
     resource.setdefault("status", "active")
     return ctx.add(draft)
-
-

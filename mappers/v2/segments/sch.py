@@ -1,6 +1,7 @@
 """SCH, RGS, AIS, AIG, AIL, AIP → Appointment.
 
-Guide: SCH[Appointment], AIS/AIG/AIL/AIP[Appointment], PID[Appointment]. Deviations: times of the resources are the appointment's when SCH-11 has none; equipment (AIG) is a logical reference to a Device.
+Guide: SCH[Appointment], AIS/AIG/AIL/AIP[Appointment], PID[Appointment]. Deviations: times of the resources are the appointment's when SCH-11 has
+none; equipment (AIG) is a logical reference to a Device.
 """
 
 from __future__ import annotations
@@ -18,15 +19,25 @@ from mappers.v2.datatypes.text import part
 from mappers.v2.datatypes.times import dtm, instant, moment
 from mappers.v2.groups import Node
 from mappers.v2.message import Repetition
+from mappers.v2.paths import REFUSED, STORED, Primitive
 from mappers.v2.segments.nte import followers
 from mappers.v2.segments.orc import filler_reference, order_reference
-from mappers.v2.table import REFUSED, STORED, Datatype, Primitive, field, segment, structural, takes, target
+from mappers.v2.table import Datatype, field, segment, structural, takes, target
 from profiles.canonical import canonical
 
 PRIORITY: Final = canonical("StructureDefinition", "appointment-priority")
 KIND: Final = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 MINUTES: Final = {"": 1, "M": 1, "MIN": 1, "MINS": 1, "MINUTE": 1, "MINUTES": 1, "H": 60, "HR": 60, "HOUR": 60, "HOURS": 60}
-PARTICIPANT_STATUS: Final = {"booked": "accepted", "complete": "accepted", "started": "accepted", "confirmed": "accepted", "pending": "needs-action", "waitlist": "needs-action", "cancelled": "declined", "deleted": "declined"}
+PARTICIPANT_STATUS: Final = {
+    "booked": "accepted",
+    "complete": "accepted",
+    "started": "accepted",
+    "confirmed": "accepted",
+    "pending": "needs-action",
+    "waitlist": "needs-action",
+    "cancelled": "declined",
+    "deleted": "declined",
+}
 
 
 @takes(1)
@@ -195,7 +206,12 @@ AIP = segment(
 # TQ1 is where 2.7 and later say when: SCH-11 was withdrawn
 TQ1 = segment(
     "TQ1",
-    target("Appointment", field("TQ1-7", "start", instant), field("TQ1-8", "end", instant), field("TQ1-9", "extension[]", as_extension(PRIORITY, "valueCodeableConcept", coded("0485")))),
+    target(
+        "Appointment",
+        field("TQ1-7", "start", instant),
+        field("TQ1-8", "end", instant),
+        field("TQ1-9", "extension[]", as_extension(PRIORITY, "valueCodeableConcept", coded("0485"))),
+    ),
     structural("TQ1-1"),
 )
 TABLES: Final = {"AIS": AIS, "AIG": AIG, "AIL": AIL, "AIP": AIP}

@@ -16,9 +16,10 @@ from mappers.v2.datatypes.text import code, part, st
 from mappers.v2.datatypes.times import date_time, dr, dtm, elements
 from mappers.v2.groups import Node
 from mappers.v2.message import Repetition
+from mappers.v2.paths import REFUSED, STORED
 from mappers.v2.segments.nte import followers
 from mappers.v2.segments.rf1 import annotated
-from mappers.v2.table import REFUSED, STORED, field, segment, structural, takes, target
+from mappers.v2.table import field, segment, structural, takes, target
 
 
 @takes(1, 2)

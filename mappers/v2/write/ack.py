@@ -54,7 +54,9 @@ class _Source(NamedTuple):
     charset: str
 
 
-def acknowledge(source: Message | bytes, code: AckCode, findings: Sequence[Finding], *, now: datetime, control_id: str, application: str = "") -> bytes:
+def acknowledge(
+    source: Message | bytes, code: AckCode, findings: Sequence[Finding], *, now: datetime, control_id: str, application: str = ""
+) -> bytes:
     """The ACK bytes, segments ended by CR, no framing.
 
     source: the message, or the bytes when it could not be read. code: MSA-1. findings: all; information is left out, warnings and errors become ERR.
@@ -65,7 +67,19 @@ def acknowledge(source: Message | bytes, code: AckCode, findings: Sequence[Findi
     sent = now.strftime("%Y%m%d%H%M%S") + (now.strftime("%z") if now.tzinfo else "")
     structure = d.component.join(("ACK", origin.event, "ACK")) if origin.event else "ACK"
     marks = d.component + d.repetition + d.escape + d.subcomponent + d.truncation
-    msh = ["MSH", marks, origin.receiver[0] or encode(application, **_marks(d)), origin.receiver[1], *origin.sender, sent, "", structure, control_id, origin.processing, origin.version]
+    msh = [
+        "MSH",
+        marks,
+        origin.receiver[0] or encode(application, **_marks(d)),
+        origin.receiver[1],
+        *origin.sender,
+        sent,
+        "",
+        structure,
+        control_id,
+        origin.processing,
+        origin.version,
+    ]
     if origin.charset:
         msh += ["", "", "", "", "", origin.charset]
     answered = [f for f in findings if f.severity != "information"]
@@ -141,7 +155,14 @@ def _err(finding: Finding, origin: _Source) -> str:
 
 
 def _location(where: Location, d: Delimiters) -> str:
-    parts = [where.segment, str(where.sequence), _number(where.field), _number(where.repetition), _number(where.component), _number(where.subcomponent)]
+    parts = [
+        where.segment,
+        str(where.sequence),
+        _number(where.field),
+        _number(where.repetition),
+        _number(where.component),
+        _number(where.subcomponent),
+    ]
     if where.field is not None and not parts[3]:
         parts[3] = "1"
     return d.component.join(parts).rstrip(d.component)

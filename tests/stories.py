@@ -26,7 +26,13 @@ def with_control_id(message: bytes, control_id: str) -> bytes:
     return message.replace(b"|".join(fields), b"|".join([*fields[:9], control_id.encode(), *fields[10:]]), 1)
 
 
+OWN_NUMBERS = (b"REF-2026-0417", b"554321", b"RBH-778812", b"AUTH-2026-0088", b"CONS-90017", b"ROI-2026-1", b"CERT-7781", b"CM-33", b"PROC-8831", b"POL-RB-90017")
+
+
 def numbered_referral(number: int) -> bytes:
-    """The same referral of another person: own control id, medical record number, member number and referral number."""
+    """The same referral of another person: every number that is hers alone is another one."""
     made = with_control_id(breast_referral(), f"RUN{number:06d}")
-    return made.replace(b"MRN-554321", b"MRN-%06d" % number).replace(b"REF-2026-0417", b"REF-%06d" % number)
+    made = made.replace(b"REF-2026-0417", b"REF-%06d" % number)
+    for own in OWN_NUMBERS[1:]:
+        made = made.replace(own, b"%s%06d" % (own[:4], number))
+    return made

@@ -64,6 +64,9 @@ def concept(repetition: Repetition, ctx: Context, table: str = "") -> Json | Non
 
 def _coding(repetition: Repetition, first: int, version: int, ctx: Context, table: str) -> Json | None:
     code, display = part(repetition, first), part(repetition, first + 1)
+    if not code and len(repetition) > first + 1:  # a system or version of no code
+        ctx.leave(first + 2)
+        ctx.leave(version)
     if not code and not display:
         return None
     coding: Json = {}

@@ -60,6 +60,9 @@ def xcn(repetition: Repetition, ctx: Context) -> Json | None:
         extension = [{"url": u, "valueString": v} for n, u in ((11, CHECK_DIGIT), (12, CHECK_SCHEME)) if (v := part(repetition, n))]
         if extension:
             identified["extension"] = extension
+    else:
+        for component in (9, 11, 12, 13):
+            ctx.leave(component)
     if name and len(repetition) > 9:
         name_use(name, part(repetition, 10), ctx, 10)
         put_period(name, part(repetition, 19), part(repetition, 20), ctx, (19, 20))

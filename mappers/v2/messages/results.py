@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mappers.result import Clock, Draft, Json
+from mappers.result import Clock, Draft, Finding, Json
 from mappers.v2.context import Context, reference
 from mappers.v2.datatypes.times import utc
 from mappers.v2.groups import Node
@@ -46,7 +46,7 @@ def order(orc: Node | None, obr: Node | None, ctx: Context) -> tuple[Draft | Non
     report = ctx.add(ctx.new("DiagnosticReport", subject=reference(ctx.patient)))
     specimens = [specimen(n, ctx) for n in (obr.of("SPM") if obr else ())]
     _order_segments(orc, obr, request, report, specimens, ctx)
-    _complete(request, report, orc)
+    _complete(request, report, obr, ctx)
     clock(report, obr, ctx)
     made = _bundle_results(orc, obr, report, specimens, ctx)
     has_request = any(k not in _BARE for k in request.resource)
@@ -84,10 +84,13 @@ def _order_segments(orc: Node | None, obr: Node | None, request: Draft, report: 
         followers(orc, report, ctx)
 
 
-def _complete(request: Draft, report: Draft, orc: Node | None) -> None:
+def _complete(request: Draft, report: Draft, obr: Node | None, ctx: Context) -> None:
     resource = report.resource
     resource.setdefault("code", {"extension": [ABSENT]})
-    resource.setdefault("status", "unknown")
+    if "status" not in resource:
+        resource["status"] = "unknown"
+        if obr is not None:  # the guide calls it an error (OBR[DiagnosticReport] row 33); a report of unknown status is better than none
+            ctx.findings.append(Finding("warning", "101", "result status missing: the report's status is unknown", obr.segment.where(25)))
     if "occurrenceDateTime" in request.resource and "occurrencePeriod" in request.resource:
         period = request.resource["occurrencePeriod"]
         period.setdefault("start", request.resource.pop("occurrenceDateTime"))

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
-from mappers.result import Draft, Json
+from mappers.result import Draft, Json, LedgerEntry
 from mappers.v2.context import Context, kept, reference
 from mappers.v2.datatypes.codes import as_extension, coded, cwe
 from mappers.v2.datatypes.documents import PLAIN, attachment, decoded, named, sniff
@@ -22,6 +22,7 @@ from mappers.v2.datatypes.text import ft, part
 from mappers.v2.datatypes.times import dtm, instant
 from mappers.v2.groups import Node
 from mappers.v2.message import Repetition
+from mappers.v2.paths import STORED
 from mappers.v2.segments.nte import followers
 from mappers.v2.segments.obx import sub_id
 from mappers.v2.table import field, segment, structural, takes, target
@@ -48,12 +49,23 @@ def doc_status(repetition: Repetition, ctx: Context) -> str | None:
     return DOC_STATUS.get(part(repetition, 1))
 
 
+@takes()
+def content(repetition: Repetition, ctx: Context) -> bool:
+    """OBX-5 as a whole; `document` makes the attachments of it."""
+    return True
+
+
+def attached(resource: Json, value: Any, ctx: Context) -> int:
+    return STORED
+
+
 OBX = segment(
     "OBX",
     target(
         "DocumentReference",
         field("OBX-3", "type", cwe),
         field("OBX-4", "extension[]", sub_id),
+        field("OBX-5", attached, content, shown="content[].attachment"),
         field("OBX-11", "docStatus", doc_status),
         field("OBX-14", "date", instant),
         field("OBX-14", "context.period.start", dtm),
@@ -64,7 +76,6 @@ OBX = segment(
     ),
     structural("OBX-1"),
     structural("OBX-2"),
-    structural("OBX-5"),  # taken by `document`, which writes its ledger entry by keeping what it can't use
 )
 
 
@@ -99,6 +110,8 @@ def document(run: list[Node], ctx: Context) -> Draft:
     for node in run:
         OBX.map(node.segment, ctx, DocumentReference=draft)
         followers(node, draft, ctx)
+    if len(run) > 1 and "extension" in resource:  # every line says the same of itself
+        resource["extension"] = list({repr(e): e for e in resource["extension"]}.values())
     if resource.get("docStatus") == "entered-in-error":
         resource["status"] = "entered-in-error"
     contents = _text(run, ctx) if len(run) > 1 else _attachments(run[0], ctx, draft)
@@ -157,6 +170,8 @@ def _keep(repetition: Repetition, components: tuple[int, ...], ctx: Context, dra
     for component in components:
         if text := part(repetition, component):
             draft.resource.setdefault("extension", []).append(kept(f"{ctx.place()}.{component}", text))
+            where = ctx.segment.where(5, ctx.repetition if ctx.repetition > 1 else None, component)
+            ctx.ledger.append(LedgerEntry(where, "kept", "DocumentReference.extension", "no element of Attachment says it"))
 
 
 def _binary(data: bytes, mime: str, ctx: Context) -> Json:

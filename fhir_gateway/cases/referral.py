@@ -26,12 +26,13 @@ SAYS_SECOND_OPINION: Final = ("category", "code", "reasonCode")
 
 
 def is_referral(service_request: Json, focused: bool, codes: Collection[Code], *, has_results: bool = False) -> bool:
-    """Whether a ServiceRequest is a referral rather than a record.
+    """Whether a ServiceRequest is a referral rather than a record (PRODUCT, "What makes a case").
 
     focused: a Task or MessageHeader focuses on it. codes: ValueSet `referral`. has_results: in what arrived with it, something is
-    `basedOn` it; then a code alone does not make it a referral, it is an order that was carried out.
+    `basedOn` it: an order that was carried out, unless it is called a referral *and* focused on as one.
     """
-    return focused or (not has_results and _says(service_request, SAYS_REFERRAL, codes))
+    said = _says(service_request, SAYS_REFERRAL, codes)
+    return (focused and said) if has_results else (focused or said)
 
 
 def second_opinion(service_request: Json, codes: Collection[Code]) -> bool:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from fhir_gateway.pipeline.reconcile import reconcile
 from fhir_gateway.pipeline.references import rewritten
 from fhir_gateway.store import Stored, Transaction
 from fhir_gateway.store.ids import new_id
-from mappers.result import Draft, IdentityKey, Json
+from mappers.result import Clock, Draft, IdentityKey, Json
 from profiles.canonical import canonical
 
 RAW_MESSAGE: Final = canonical("StructureDefinition", "raw-message")
@@ -25,35 +25,50 @@ class Settled:
     untouched: list[str] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class _Standing:
+    """What a resource will hold when every draft that means it has been weighed."""
+
+    content: Json | None
+    clock: Clock
+    new: bool
+    changed: bool = False
+
+
 def settle(tx: Transaction, drafts: Sequence[Draft], inbox_id: str) -> Settled:
-    """Write what is new in the drafts. May raise the store's TransientConflict, upon which the whole transaction is run again."""
+    """Write what is new in the drafts, one version per resource. May raise the store's TransientConflict: the whole transaction is then run again."""
     homes, new = _homes(tx, drafts)
     addresses = {draft.full_url: f"{draft.resource['resourceType']}/{homes[draft.full_url]}" for draft in drafts}
-    addresses[RAW_MESSAGE] = f"Binary/{inbox_id}"
     held = tx.resources.read_many(sorted(set(addresses.values()) - new))
-    settled = Settled()
+    addresses[RAW_MESSAGE] = f"Binary/{inbox_id}"
+    standing: dict[str, _Standing] = {}
     for draft in drafts:
-        reference = addresses[draft.full_url]
-        before = held.get(reference)
-        resource = rewritten(draft.resource, addresses.get)
-        moved = Draft(resource, draft.full_url, draft.keys, draft.clock, draft.merge, draft.deletes)
-        content = reconcile(before.resource if before else None, before.clock if before else draft.clock, moved)
-        if content is None:
+        _weigh(standing, addresses[draft.full_url], replace(draft, resource=rewritten(draft.resource, addresses.get)), held, new)
+    settled = Settled()
+    for reference, end in standing.items():
+        if not end.changed or end.content is None:
             settled.untouched.append(reference)
             continue
-        stored = _write(tx, content, reference, before, draft, inbox_id, new)
-        new.discard(reference)
-        held[reference] = stored
+        identity = reference.partition("/")[2]
+        if end.new:
+            stored = tx.resources.create(end.content, id=identity, fresh=True, inbox_id=inbox_id, clock=end.clock)
+        else:
+            stored = tx.resources.update({**end.content, "id": identity}, inbox_id=inbox_id, clock=end.clock, known_by_key=True)
         settled.written.append(stored)
     return settled
 
 
-def _write(tx: Transaction, content: Json, reference: str, before: Stored | None, draft: Draft, inbox_id: str, new: set[str]) -> Stored:
-    identity = reference.partition("/")[2]
-    if reference in new:
-        return tx.resources.create(content, id=identity, inbox_id=inbox_id, clock=draft.clock)
-    clock = max(before.clock, draft.clock) if before and draft.merge == "enrich" else draft.clock
-    return tx.resources.update({**content, "id": identity}, inbox_id=inbox_id, clock=clock, known_by_key=True)
+def _weigh(standing: dict[str, _Standing], reference: str, draft: Draft, held: Mapping[str, Stored], new: set[str]) -> None:
+    """One draft against what its resource holds by now."""
+    end = standing.get(reference)
+    if end is None:
+        before = held.get(reference)
+        end = _Standing(before.resource if before else None, before.clock if before else draft.clock, reference in new)
+        standing[reference] = end
+    content = reconcile(end.content, end.clock, draft)
+    if content is not None:
+        end.clock = max(end.clock, draft.clock) if end.content is not None and draft.merge == "enrich" else draft.clock
+        end.content, end.changed = content, True
 
 
 def _homes(tx: Transaction, drafts: Sequence[Draft]) -> tuple[dict[str, str], set[str]]:

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from mappers.result import Draft, Fate, Json, LedgerEntry, Location
 from mappers.v2.context import WHOLE, Context, kept, leaves
-from mappers.v2.message import Repetition, Segment
+from mappers.v2.message import SUB, Repetition, Segment
 from mappers.v2.paths import STORED, Put, putter
 
 Convert = Callable[[Repetition, Context], Any]
@@ -251,12 +251,15 @@ def keep_field(segment: Segment, number: int, raw: str, home: Draft, ctx: Contex
     share).
     """
     prefix = f"{segment.name}[{segment.sequence}]-{number}" if sequence else f"{segment.name}-{number}"
+    repetitions = segment.message.parse(raw)
     found: list[Json] = []
-    for ordinal, repetition in enumerate(segment.message.parse(raw), 1):
-        place = prefix if ordinal == 1 else f"{prefix}({ordinal})"
-        for component, sub, text in leaves(repetition):
-            if text != NULL:
-                found.append(kept(_named(place, repetition, component, sub), text))
+    if len(repetitions) == 1 and len(repetitions[0]) == 1 and SUB not in repetitions[0][0]:
+        if (text := repetitions[0][0].strip()) and text != NULL:
+            found.append(kept(prefix, text))
+    else:
+        for ordinal, repetition in enumerate(repetitions, 1):
+            place = prefix if ordinal == 1 else f"{prefix}({ordinal})"
+            found += [kept(_named(place, repetition, c, sub), text) for c, sub, text in leaves(repetition) if text != NULL]
     if found:
         home.resource.setdefault("extension", []).extend(found)
         path = f"{home.resource['resourceType']}.extension"

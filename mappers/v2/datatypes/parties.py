@@ -49,13 +49,15 @@ def practitioner(ctx: Context, name: Json, identified: Json | None) -> Draft:
 @takes(1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 19, 20, 21)
 def xcn(repetition: Repetition, ctx: Context) -> Json | None:
     """Reference to a Practitioner; source table, facility, representation, context, jurisdiction are kept on the reference."""
-    number = part(repetition, 1)
-    suffixes = [part(repetition, 5), part(repetition, 7), part(repetition, 21)]
+    number, count = part(repetition, 1), len(repetition)
+    suffixes = [part(repetition, 5), part(repetition, 7), part(repetition, 21)] if count > 4 else []
     name = human_name(subs(repetition, 2), part(repetition, 3), part(repetition, 4), suffixes, part(repetition, 6))
     if not number and not name:
         return None
     identified = None
-    if number:
+    if number and count < 9:
+        identified = identifier(number, [], "", ctx)
+    elif number:
         identified = identifier(number, subs(repetition, 9), part(repetition, 13), ctx)
         extension = [{"url": u, "valueString": v} for n, u in ((11, CHECK_DIGIT), (12, CHECK_SCHEME)) if (v := part(repetition, n))]
         if extension:
@@ -63,7 +65,7 @@ def xcn(repetition: Repetition, ctx: Context) -> Json | None:
     else:
         for component in (9, 11, 12, 13):
             ctx.leave(component)
-    if name and len(repetition) > 9:
+    if name and count > 9:
         name_use(name, part(repetition, 10), ctx, 10)
         put_period(name, part(repetition, 19), part(repetition, 20), ctx, (19, 20))
     elif not name:

@@ -89,10 +89,6 @@ class Context:
         if code:
             self.find(code, text, component)
 
-    def refuse(self, code: str, text: str, component: int | None = None) -> None:
-        """The datatype can't use the repetition at all: kept whole and reported. Returns None, which is what the datatype answers then."""
-        self.find(code, text, component)
-
     def place(self) -> str:
         """Name of the field being mapped: `PID-3`, `PID-3(2)` for a further repetition."""
         name = f"{self.segment.name}-{self.number}"

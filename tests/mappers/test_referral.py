@@ -169,3 +169,8 @@ def test_the_referral_is_known_by_its_number_whatever_the_control_id():
     one, two = (drafts(mapped("RF1|P|||||R1^N", PID, event="REF^I12", control_id=c), "ServiceRequest")[0] for c in ("1", "2"))
     assert one.keys == two.keys
     assert one.keys[0] == ("ServiceRequest:PLAC", "urn:second-opinion-gateway:sid:HOSP:N|R1")
+
+
+def test_the_referring_doctor_of_the_visit_is_the_requester_when_no_provider_segment_names_one():
+    result = mapped(PID, "RF1|P", "PV1|1|O||||||1234567893^Stone^Kim^^^^^^^^^^NPI", event="REF^I12")
+    assert pointed(result, request(result)["requester"])["name"][0]["family"] == "Stone"

@@ -59,7 +59,7 @@ def yes_no(repetition: Repetition, ctx: Context) -> bool | None:
         return None
     coding = ctx.tables.translate("0136-boolean", value)
     if coding is None:
-        ctx.refuse("103", "not Y or N (table 0136)", 1)
+        ctx.find("103", "not Y or N (table 0136)", 1)
         return None
     return coding.code == "true"
 
@@ -74,7 +74,7 @@ def code(table: str, *, number: str) -> Datatype:
             return None
         coding = ctx.tables.translate(table, value)
         if coding is None:
-            ctx.refuse("103", f"code not in table {number}", 1)
+            ctx.find("103", f"code not in table {number}", 1)
             return None
         return coding.code
 

@@ -46,10 +46,18 @@ def map_referral(ctx: Context) -> Draft:
     _history(root, request, ctx)
     for found in common.encounters(root, ctx):
         request.resource.setdefault("encounter", reference(found))
+        _referring_doctor(found, request)
         for node, held in conditions:
             held.resource.setdefault("encounter", reference(found))
             add_diagnosis(found, held, node.segment.value(6), node.segment.value(15), ctx)
     return request
+
+
+def _referring_doctor(visit: Draft, request: Draft) -> None:
+    """PV1-8 names the requester when no PRD does (guide: PV1[Encounter] rows 17-20 make it a participant of the visit only)."""
+    for participant in visit.resource.get("participant", ()):
+        if participant["type"][0]["coding"][0]["code"] == "REF":
+            request.resource.setdefault("requester", dict(participant["individual"]))
 
 
 def _diagnoses(root: Node, request: Draft, ctx: Context) -> list[tuple[Node, Draft]]:

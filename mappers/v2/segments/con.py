@@ -85,5 +85,7 @@ def consent(node: Node, ctx: Context) -> Draft:
     resource = draft.resource
     resource.setdefault("category", []).append(fixed(LOINC, "64292-6", "Release of information consent"))
     resource.setdefault("status", "proposed")
+    if node.segment.value(25) == "SEL":
+        resource["performer"] = [reference(ctx.patient)]
     resource.setdefault("policyRule", {}).setdefault("coding", [{"system": POLICY, "code": "hipaa-auth"}])  # invariant ppc-1: a policy or a rule
     return draft

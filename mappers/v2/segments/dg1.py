@@ -1,8 +1,7 @@
 """DG1 → Condition (and the diagnosis of the Encounter).
 
-Guide: DG1[Condition], DG1[Encounter]. Deviations: DG1-5 is recordedDate, not onset (row 7 is unsure; for cancer the day a diagnosis was made is not
-the day the disease began) and
-kept as DG1-19 says when that is valued; clinicalStatus is set because a condition in a referral is one being asked about (invariant con-3).
+Guide: DG1[Condition], DG1[Encounter]. Deviations: DG1-5 is recordedDate, not onset (row 7 is unsure; the day a cancer was diagnosed is not the day it
+began); clinicalStatus is active, because a diagnosis in a referral is one being asked about (invariant con-3).
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from mappers.v2.segments.nk1 import RELATION
 from mappers.v2.table import field, keep, segment, structural, takes, target
 from profiles.canonical import canonical
 
+SELF: Final = frozenset({"SEL", "SELF", "01", "18"})  # table 0063, its common misspelling, tables 0344 and X12 1069
 CLASS: Final = "http://terminology.hl7.org/CodeSystem/coverage-class"
 SECOND_OPINION: Final = canonical("StructureDefinition", "payer-second-opinion")
 
@@ -174,19 +175,20 @@ def coverage(node: Node, ctx: Context, request: Draft | None) -> tuple[Draft, li
     """
     draft = ctx.new("Coverage", status="active", beneficiary=reference(ctx.patient))
     payor, insured = ctx.new("Organization"), ctx.new("RelatedPerson", patient=reference(ctx.patient))
-    self_insured = node.segment.value(17) in ("SEL", "01") or not (node.segment.raw(16) or node.segment.raw(17))
+    self_insured = node.segment.value(17).upper() in SELF
+    unnamed = not (node.segment.raw(16) or node.segment.raw(17))
     # an organisation needs a name or a number (invariant org-1): without them its fields stay with the coverage
     others = {"Organization": payor} if any(node.segment.value(*at) for at in ((3, 1), (4, 1), (4, 3), (4, 10))) else {}
-    if not self_insured:
+    if not self_insured and not unnamed:
         others["RelatedPerson"] = insured
     IN1.map(node.segment, ctx, Coverage=draft, **others)
     for extra in node.of("IN2"):
         IN2.map(extra.segment, ctx, Coverage=draft, **others)
     claims = [_certification(extra, draft, ctx, request) for extra in node.of("IN3")]
     _complete(draft, payor, ctx)
-    if node.segment.value(17) in ("SEL", "01"):
+    if self_insured:
         draft.resource["subscriber"] = reference(ctx.patient)
-    elif not self_insured:
+    elif not unnamed:
         insured.merge = "enrich"
         draft.resource["subscriber"] = reference(ctx.add(insured))
     draft.merge = "enrich"

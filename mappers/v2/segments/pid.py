@@ -38,7 +38,7 @@ def birth_date(repetition: Repetition, ctx: Context) -> Primitive | str | None:
         return None
     found = moment(text, ctx.site.timezone)
     if found is None:
-        ctx.refuse("102", "not a valid date", 1)
+        ctx.find("102", "not a valid date", 1)
         return None
     if found.exact:
         return Primitive(found.date, [{"url": EXT + "patient-birthTime", "valueDateTime": found.text}])

@@ -1,9 +1,8 @@
 r"""Escape sequences of HL7 v2 (chapter 2.7), decoded once, after splitting, and written back.
 
 Decoded: `\F\ \S\ \T\ \R\ \E\ \P\` (delimiters), `\Xhh..\` (bytes in the message's own character set), `\.br\ \.sp\ \.ce\ \.sk\ \.fi\ \.nf\ \.in\
-\.ti\`
-(formatting), `\H\ \N\` (highlight, which plain text cannot carry), `\Cxxyy\ \Mxxyyzz\` (ISO 2022 switches).
-An unknown sequence or a lone escape character is text and stays as it is (UNC paths in RP fields are full of them).
+\.ti\` (formatting), `\H\ \N\` (highlight, which plain text cannot carry), `\Cxxyy\ \Mxxyyzz\` (ISO 2022 switches). An unknown sequence or a lone
+escape character is text and stays as it is (UNC paths in RP fields are full of them).
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Where a converted value goes: paths of a table compiled to functions that put it there.
 
 `gender` sets an element, `identifier[]` adds to a list, `period.start` sets inside a structure, `class[plan].value` sets inside the list element the
-segment made from the
-slice `class[plan]`, `*` merges elements into the resource. The first value of a single element stands; a later different one is refused, and whoever
-asked keeps it.
+segment made from the slice `class[plan]`, `*` merges elements into the resource. The first value of a single element stands; a later different one is
+refused, and whoever asked keeps it.
 """
 
 from __future__ import annotations

@@ -4,10 +4,9 @@
     PID = segment("PID", PATIENT, structural("PID-1"), keep("PID-27", why="veteran status: no element"))
     PID.map(pid_segment, ctx, Patient=draft)
 
-Paths are those of `paths`; where a path would need a language, write a function (`Put`).
-The first value of a single element stands; a later different one is kept. Whatever no row takes — a field, a repetition, a component — is kept as a
-`v2-field` extension
-on the element made from the same repetition or else on the first draft given to `map`, and every valued field gets its ledger entries.
+Paths are those of `paths`; where a path would need a language, write a function (`Put`). The first value of a single element stands; a later
+different one is kept. Whatever no row takes — a field, a repetition, a component — is kept as a `v2-field` extension on the element made from the
+same repetition or else on the first draft given to `map`, and every valued field gets its ledger entries.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """DT, TM, TS, DTM, DR to date, dateTime, instant, time, Period. Precision stays as sent; an offset is never invented.
 
 A time without offset is in the site's zone when that is configured, daylight saving respected; otherwise only its date can be said in FHIR (a
-dateTime with
-time needs an offset), and the original is kept beside it. Instants exist only with date, time and zone.
+dateTime with time needs an offset), and the original is kept beside it. Instants exist only with date, time and zone.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Which message types there are: one line each.
 
 To add one: a module in this folder with a function `(Context) -> Draft | None` (the draft the MessageHeader points at), a line here, a folder in
-`fixtures/v2/<type>/`.
-Types and events follow tables 0076 and 0003. What is not listed is refused (AR 200 or 201), never acknowledged.
+`fixtures/v2/<type>/`. Types and events follow tables 0076 and 0003. What is not listed is refused (AR 200 or 201), never acknowledged.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 on it.
 
 Guide: ORU_R01 message map rows 40-77. Deviations: the order's ServiceRequest is made only when the message says something about it that the report
-can't hold;
-OBX behind SPM are results of the report as well (row 77: focus only).
+can't hold; OBX behind SPM are results of the report as well (row 77: focus only).
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 code.
 
 Guide: OBX[DocumentReference] rows 7-12, OBX[Observation] rows 26-30. Deviations: MIME types are sniffed ("application/text" and "text/hl7v2" of the
-guide are none),
-the bytes stand once, in a Binary that both attachments point to. Bad base64 costs the data, not the document: what was sent is kept and reported.
+guide are none), the bytes stand once, in a Binary that both attachments point to. Bad base64 costs the data, not the document: what was sent is kept
+and reported.
 """
 
 from __future__ import annotations

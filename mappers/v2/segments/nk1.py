@@ -1,8 +1,7 @@
 """NK1 → RelatedPerson. GT1 → RelatedPerson who guarantees, or the patient herself.
 
 Guide: NK1[RelatedPerson]; guide silent on GT1 (others: Account.guarantor). NK1 that names an employer, agency or insurer (table 0131 E F I S) is a
-RelatedPerson all the same:
-R4 has no other place that keeps its dates and identifiers.
+RelatedPerson all the same: R4 has no other place that keeps its dates and identifiers.
 """
 
 from __future__ import annotations

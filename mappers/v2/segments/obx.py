@@ -1,9 +1,8 @@
 """OBX → Observation.
 
 Guide: OBX[Observation]. Deviations: every OBX is an Observation of its own, OBX-4 in the sub-id extension (row 6 leaves it to others, and merging by
-code loses synoptic reports);
-repetitions of OBX-5 are components, those of text lines; `<15` in NM is text with a warning; OBX-25 is a performer directly.
-Documents (ED, RP, text over several OBX) are made by `documents`.
+code loses synoptic reports); repetitions of OBX-5 are components, those of text lines; `<15` in NM is text with a warning; OBX-25 is a performer
+directly. Documents (ED, RP, text over several OBX) are made by `documents`.
 """
 
 from __future__ import annotations

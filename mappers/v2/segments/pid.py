@@ -1,8 +1,7 @@
 """PID, PD1 → Patient; PID-18 → Account; PID-21 → RelatedPerson (mother).
 
 Guide: PID[Patient], PD1[Patient], PID[Account]. Deviations: the SSN system without the guide's trailing dot (row 34); race and ethnicity by the v2
-tables in named
-extensions of ours, since the national extensions bind national codes; PID-33/34 stay with the patient.
+tables in named extensions of ours, since the national extensions bind national codes; PID-33/34 stay with the patient.
 """
 
 from __future__ import annotations

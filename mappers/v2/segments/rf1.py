@@ -1,8 +1,7 @@
 """RF1 → the referral: ServiceRequest.
 
 Guide silent on the whole segment (chapter 11.8.1). RF1-4 `SO` (table 0282) and RF1-10 `S` (table 0336) say that a second opinion is asked for; both
-stay in their own tables, where
-whoever decides about the case can read them.
+stay in their own tables, where whoever decides about the case can read them.
 """
 
 from __future__ import annotations

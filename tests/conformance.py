@@ -1,0 +1,174 @@
+"""`make conformance`: public messages and resources nobody here wrote, through the mapper and the validator. GATEWAY_CORPUS names the folder.
+
+Retention is strict here: a value counts only where it stands whole as an element of its own, or inside a decoded document; dates and numbers
+are compared by their digits. The raw message and narratives do not count.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from fhir_gateway.validation import InvalidResourceError, decode, validate
+from mappers import v2
+from mappers.result import Mapped, Refused
+from mappers.v2.message import SUB, Message
+from profiles import conceptmaps
+
+STRUCTURAL = {("MSH", n) for n in (1, 2, 9, 12, 15, 16, 18)} | {("OBX", 2)}
+TABLE_NAMES = re.compile(r"HL7\d+|Hl7\d+|LN|SCT|I10C?|I9C?|ISO\+?|UCUM", re.IGNORECASE)
+
+
+def main() -> int:
+    """Print the tables; 0 when nothing illegal came out and every segment is accounted for."""
+    corpus = os.environ.get("GATEWAY_CORPUS", "")
+    console = Console()
+    if not corpus or not Path(corpus).is_dir():
+        console.print("[bold yellow]SKIPPED[/]: GATEWAY_CORPUS does not name a folder of public messages, so nothing was tried.")
+        return 0
+    return _messages(console, Path(corpus)) + _resources(console, Path(corpus))
+
+
+def _messages(console: Console, corpus: Path) -> int:
+    tables, site = conceptmaps.load(), v2.Site()
+    refusals: Counter[str] = Counter()
+    said: Counter[str] = Counter()
+    held: Counter[str] = Counter()
+    invalid: Counter[str] = Counter()
+    mapped_count = segments = accounted = made = 0
+    raws = [raw for path in sorted(corpus.rglob("*.hl7")) for raw in v2.split(path.read_bytes())]
+    for raw in track(raws, "HL7 v2 messages", console=console):
+        try:
+            message = v2.read(raw)
+            mapped = v2.map_message(message, tables, site)
+        except Refused as refused:
+            finding = refused.findings[0]
+            refusals[f"{refused.ack_code} {finding.code} at {finding.where}: {finding.text}"] += 1
+            continue
+        mapped_count += 1
+        made += len(mapped.drafts)
+        for draft in mapped.drafts:
+            for issue in validate(draft.resource):
+                invalid[f"{issue.expression}: {issue.text}"] += 1
+        told = {(entry.where.segment, entry.where.sequence) for entry in mapped.ledger}
+        valued = [s for s in message.segments if any(s.fields[1:])]
+        segments += len(valued)
+        accounted += sum((s.name, s.sequence) in told for s in valued)
+        _retained(message, mapped, said, held)
+    _print_messages(console, mapped_count, made, refusals, invalid, segments, accounted)
+    _print_retention(console, said, held)
+    return int(bool(invalid) or segments != accounted)
+
+
+def _retained(message: Message, mapped: Mapped, said: Counter[str], held: Counter[str]) -> None:
+    values, digits, documents = _values(mapped)
+    for name, leaf in {(s.name, leaf) for s in message.segments for leaf in _leaves(s)}:
+        said[name] += 1
+        number = re.sub(r"\D", "", leaf)
+        dated = bool(re.fullmatch(r"[\d.+\-:]{4,}", leaf)) and number[:14] in digits
+        held[name] += leaf in values or dated or any(leaf in document for document in documents)
+
+
+def _leaves(segment: Any) -> list[str]:
+    found: list[str] = []
+    for number in range(1, len(segment.fields)):
+        if (segment.name, number) in STRUCTURAL or (number == 1 and segment.raw(1).isdecimal()):
+            continue
+        for repetition in segment.repetitions(number):
+            for component, text in enumerate(repetition, 1):
+                for leaf in map(str.strip, text.split(SUB)):
+                    if len(leaf) > 1 and leaf != '""' and not (component in (3, 6) and TABLE_NAMES.fullmatch(leaf)):
+                        found.append(leaf)
+    return found
+
+
+def _values(mapped: Mapped) -> tuple[set[str], set[str], list[str]]:
+    """Every whole string of every element (and what follows a URN or OID prefix), every run of digits of dates and numbers, every decoded document."""
+    values: set[str] = set()
+    documents: list[str] = []
+
+    def walk(value: Any) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                if key != "div":
+                    walk(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                walk(inner)
+        else:
+            text = str(value)
+            values.add(text)
+            values.add(text.removeprefix("urn:oid:").removeprefix("urn:dicom:uid:"))
+            values.update(line.strip() for line in text.splitlines())
+
+    for draft in mapped.drafts:
+        if draft.resource["resourceType"] == "Binary":
+            documents.append(base64.b64decode(draft.resource.get("data", "")).decode("utf-8", "replace"))
+            values.add(str(draft.resource.get("data", "")))
+        walk(draft.resource)
+    digits = {re.sub(r"\D", "", text)[:14] for text in values if re.fullmatch(r"[\dTZ.+\-:]{4,}", text)}
+    return values, digits | {d[:8] for d in digits}, documents
+
+
+def _print_messages(console: Console, mapped: int, made: int, refusals: Counter[str], invalid: Counter[str], segments: int, accounted: int) -> None:
+    table = Table(title="HL7 v2", title_justify="left", show_header=False)
+    table.add_row("mapped", str(mapped))
+    table.add_row("refused", str(sum(refusals.values())))
+    table.add_row("resources made", str(made))
+    table.add_row("illegal resources", f"[{'red' if invalid else 'green'}]{sum(invalid.values())}[/]")
+    table.add_row("valued segments accounted for", f"{accounted} of {segments}")
+    console.print(table)
+    for title, counter in (("Refusals", refusals), ("Illegal", invalid)):
+        if counter:
+            reasons = Table(title=title, title_justify="left")
+            reasons.add_column("messages", justify="right")
+            reasons.add_column("reason", overflow="fold")
+            for reason, count in counter.most_common():
+                reasons.add_row(str(count), reason)
+            console.print(reasons)
+
+
+def _print_retention(console: Console, said: Counter[str], held: Counter[str]) -> None:
+    table = Table(title="Retention: values that stand whole in an element or a document", title_justify="left")
+    for column in ("segment", "values", "held", "%"):
+        table.add_column(column, justify="left" if column == "segment" else "right")
+    for name, count in sorted(said.items(), key=lambda pair: -pair[1]):
+        table.add_row(name, str(count), str(held[name]), f"{100 * held[name] / count:.1f}")
+    total = sum(said.values())
+    table.add_section()
+    table.add_row("all", str(total), str(sum(held.values())), f"{100 * sum(held.values()) / max(total, 1):.1f}")
+    console.print(table)
+
+
+def _resources(console: Console, corpus: Path) -> int:
+    seen: Counter[str] = Counter()
+    faults: dict[str, list[str]] = defaultdict(list)
+    for path in track(sorted((corpus / "fhir").rglob("*.json")), "FHIR resources", console=console):
+        folder = path.parent.name
+        try:
+            issues = validate(decode(path.read_bytes()))
+        except InvalidResourceError as refused:
+            issues = refused.issues
+        seen[folder] += 1
+        if issues:
+            faults[folder].append(f"{path.name}: {issues[0].expression} {issues[0].text}")
+    table = Table(title="Public FHIR R4 resources through the validator", title_justify="left")
+    for column in ("folder", "files", "refused", "first fault of each refused one"):
+        table.add_column(column, overflow="fold")
+    for folder, count in seen.items():
+        table.add_row(folder, str(count), str(len(faults[folder])), "\n".join(faults[folder]))
+    console.print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,7 +7,8 @@ evaluated once on nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import fhirpathpy
@@ -35,12 +36,7 @@ class Expression:
         unknown = self.variables - BUILT_IN - set(known)
         if unknown:
             raise ExpressionError(f"unknown variable %{sorted(unknown)[0]} in {source!r}")
-        _check_syntax(source)
-        try:
-            self._evaluate = fhirpathpy.compile(source)
-            self._evaluate({}, {name: [] for name in self.variables})
-        except Exception as problem:  # fhirpathpy raises bare Exception for unknown functions
-            raise ExpressionError(f"{source!r}: {problem}") from problem
+        self._evaluate = _compiled(source, self.variables)
 
     def truth(self, focus: Mapping[str, Any], variables: Mapping[str, Any]) -> bool | None:
         """True, False, or None when the answer is empty, ambiguous or can't be computed from what is held."""
@@ -51,6 +47,18 @@ class Expression:
         if len(answer) != 1:
             return None
         return answer[0] if isinstance(answer[0], bool) else True
+
+
+@lru_cache(maxsize=1024)
+def _compiled(source: str, variables: frozenset[str]) -> Callable[..., list[Any]]:
+    """Parsed once per text: fifteen lists derive from one base and share its conditions, and parsing costs milliseconds."""
+    _check_syntax(source)
+    try:
+        evaluate: Callable[..., list[Any]] = fhirpathpy.compile(source)
+        evaluate({}, {name: [] for name in variables})
+    except Exception as problem:  # fhirpathpy raises bare Exception for unknown functions
+        raise ExpressionError(f"{source!r}: {problem}") from problem
+    return evaluate
 
 
 def _check_syntax(source: str) -> None:

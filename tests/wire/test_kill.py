@@ -20,7 +20,7 @@ from tests.stories import numbered_referral
 
 MESSAGES = 500
 SENDERS = 4
-KILLS = 6
+KILLS = 4
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

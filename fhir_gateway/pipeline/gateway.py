@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import asdict
@@ -59,6 +60,8 @@ class Gateway:
         for name in ("Bundle", "ServiceRequest", "Patient", "DiagnosticReport", "Observation", "Coverage", "Task", "DocumentReference", "Provenance"):
             shapes.shape_of_resource(name)
         event("recovered", messages=self.recover())
+        gc.collect()
+        gc.freeze()  # what is built by now lives as long as the process: the collector need not walk it for every large message
 
     def stop(self) -> None:
         """Close the database."""

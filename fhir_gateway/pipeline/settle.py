@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from fhir_gateway.pipeline.reconcile import reconcile
 from fhir_gateway.pipeline.references import rewritten
 from fhir_gateway.store import Stored, Transaction
 from fhir_gateway.store.ids import new_id
 from mappers.result import Clock, Draft, IdentityKey, Json
-from profiles.canonical import canonical
-
-RAW_MESSAGE: Final = canonical("StructureDefinition", "raw-message")
-"""The mapper's placeholder for "the message this came from"; replaced by `Binary/<inbox id>`."""
+from mappers.v2 import RAW_MESSAGE
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ TABLE: Final[tuple[tuple[type[store.StoreError], type[GatewayError]], ...]] = (
     (store.VersionConflictError, PreconditionError),
     (store.IdTakenError, ConflictError),
     (store.InboxStateError, ConflictError),
+    (store.AmbiguousCaseError, ConflictError),
     (store.ConflictError, ConflictError),
     (store.SearchError, UnknownParameterError),
 )

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from tests import messages
-from tests.pipeline.conftest import Told
+from tests.pipeline.conftest import STAFF, Told
 
 
 def test_a_referral_opens_a_confirmed_case_with_the_checklist_of_its_tumour_group(told: Told) -> None:
@@ -66,9 +66,19 @@ def test_a_record_with_the_referral_number_closes_its_item_and_names_its_source(
     assert item["state"] == "accepted"
     (report,) = told.found("DiagnosticReport")
     assert item["suppliedBy"] == [f"DiagnosticReport/{report['id']}"]
-    raw = told.gateway.raw_message(STAFF_OF(told), item["source"].removeprefix("Binary/"))
+    raw = told.gateway.raw_message(STAFF, item["source"].removeprefix("Binary/"))
     assert raw is not None and b"11529-5" in raw.content
     assert told.item("er")["state"] == "accepted"
+
+
+def test_everything_mapped_leads_back_to_the_message_it_came_in(told: Told) -> None:
+    told.receives(messages.referral())
+    (provenance,) = told.found("Provenance")
+    what = provenance["entity"][0]["what"]["reference"]
+    raw = told.gateway.raw_message(STAFF, what.removeprefix("Binary/"))
+    assert raw is not None and raw.content.startswith(b"MSH|")
+    targets = {target["reference"] for target in provenance["target"]}
+    assert {f"{r['resourceType']}/{r['id']}" for type in ("Patient", "ServiceRequest", "Coverage", "Condition") for r in told.found(type)} <= targets
 
 
 def test_a_late_preliminary_does_not_undo_a_final(told: Told) -> None:
@@ -88,21 +98,15 @@ def test_a_preliminary_alone_is_not_acceptable_until_the_final_comes(told: Told)
     assert told.item("pathology-report")["state"] == "accepted"
 
 
-def STAFF_OF(told: Told):  # noqa: N802 - reads as a word in the stories
-    from tests.pipeline.conftest import STAFF
-
-    return STAFF
-
-
 def test_records_before_the_referral_wait_and_are_taken_in(told: Told) -> None:
     told.receives(messages.pathology())
     assert told.cases() == []
-    with told.gateway.store.snapshot(STAFF_OF(told)) as tx:
+    with told.gateway.store.snapshot(STAFF) as tx:
         assert {stored.type for _, stored in tx.cases.orphans()} >= {"DiagnosticReport"}
     assert told.count("DiagnosticReport") == 1, "an orphan is readable by staff at once"
     told.receives(messages.referral())
     assert told.item("pathology-report")["state"] == "accepted"
-    with told.gateway.store.snapshot(STAFF_OF(told)) as tx:
+    with told.gateway.store.snapshot(STAFF) as tx:
         assert list(tx.cases.orphans()) == []
 
 
@@ -128,15 +132,28 @@ def test_a_record_with_the_right_number_about_somebody_else_waits_for_a_person(t
 
 
 def test_every_order_of_the_same_messages_ends_in_the_same_case(told: Told) -> None:
-    story = [messages.referral(), messages.pathology(), messages.blood_count(), messages.appointment("S12", "20261005090000-0500", made="20260906080000-0500")]
+    story = [
+        messages.referral(),
+        messages.pathology(),
+        messages.blood_count(),
+        messages.appointment("S12", "20261005090000-0500", made="20260906080000-0500"),
+    ]
     ends = []
     for number, order in enumerate(itertools.islice(itertools.permutations(story), 0, 24, 5)):
         for message in order:
-            renamed = message.replace(b"554321", b"55%04d" % number).replace(b"REF-1", b"REF-%d" % (100 + number)).replace(b"S26-1001", b"S26-%d" % number)
+            renamed = (
+                message.replace(b"554321", b"55%04d" % number).replace(b"REF-1", b"REF-%d" % (100 + number)).replace(b"S26-1001", b"S26-%d" % number)
+            )
             renamed = renamed.replace(b"L-1^", b"L-%d^" % number).replace(b"A-9^", b"A-%d^" % number).replace(b"P-77", b"P-%d" % number)
             assert told.receives(renamed)[0] == "AA"
         flat = told.case(f"REF-{100 + number}")
-        ends.append((flat["case"]["state"], flat["case"]["appointment"], [(i["id"], i["state"], i["reason"], i["due"], i["goodUntil"]) for i in flat["items"]]))
+        ends.append(
+            (
+                flat["case"]["state"],
+                flat["case"]["appointment"],
+                [(i["id"], i["state"], i["reason"], i["due"], i["goodUntil"]) for i in flat["items"]],
+            )
+        )
     assert all(end == ends[0] for end in ends)
 
 
@@ -188,7 +205,7 @@ def test_what_cannot_be_taken_is_refused_with_its_place_and_kept(told: Told, mes
     assert b"\rERR|" in answer
     line = told.inbox("refused")[0]
     assert place in str(line.findings[0]["where"]) or place in line.findings[0]["text"]
-    with told.gateway.store.snapshot(STAFF_OF(told)) as tx:
+    with told.gateway.store.snapshot(STAFF) as tx:
         entry = tx.inbox.get(line.id)
     assert entry is not None and entry.raw == message and entry.answer is not None
 

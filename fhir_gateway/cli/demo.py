@@ -31,6 +31,7 @@ STORY: Final = (
     ("mllp", "v2/ref_i12/breast-second-opinion/input.hl7", "REF^I12: the referral, with two insurances and a consent"),
     ("http", "v2/oru_r01/pathology-pdf/input.hl7", "ORU^R01: the pathology report as a PDF with its coded findings"),
     ("fhir", "cases/breast/imaging-and-notes.json", "FHIR transaction: mammography with images, and the doctors' notes"),
+    ("mllp", "v2/siu_s12/consultation-booked/input.hl7", "SIU^S12: the consultation is booked, so every record has a due date"),
 )
 
 

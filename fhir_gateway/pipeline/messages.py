@@ -147,9 +147,9 @@ class V2Intake:
 
         def keep(tx: Transaction) -> bytes:
             same = tx.inbox.find_same(header.sender, header.control_id, arrival.hash) if header.control_id else None
-            if same is not None and same.answer is not None and same.state != "pending":
-                if same.state == "processed" or same.findings == told(findings):
-                    return same.answer
+            repeated = same is not None and (same.state == "processed" or (same.state != "pending" and same.findings == told(findings)))
+            if repeated and same is not None and same.answer is not None:
+                return same.answer
             inbox_id = self._kept(tx, arrival, header, same)
             tx.inbox.settle(inbox_id, state, answer=answer, answer_type=V2_TYPE, findings=told(findings))
             return answer

@@ -5,7 +5,10 @@ from __future__ import annotations
 import itertools
 
 _serial = itertools.count(1)
-PATIENT = "PID|1||{mrn}^^^NORTHSIDE&2.16.840.1.113883.19.5.1&ISO^MR~M-{mrn}^^^BLUE&2.16.840.1.113883.19.5.9&ISO^MB||{family}^{given}||{born}|F|||1 Elm St^^Springfield^IL^62701^USA|||||en"
+PATIENT = (
+    "PID|1||{mrn}^^^NORTHSIDE&2.16.840.1.113883.19.5.1&ISO^MR~M-{mrn}^^^BLUE&2.16.840.1.113883.19.5.9&ISO^MB||{family}^{given}||{born}|F"
+    "|||1 Elm St^^Springfield^IL^62701^USA|||||en"
+)
 
 
 def _message(kind: str, segments: list[str], *, sender: str, made: str, control_id: str | None = None, enhanced: str = "") -> bytes:
@@ -65,7 +68,9 @@ def pathology(
     return _message("ORU^R01^ORU_R01", segments, sender=sender, made=made)
 
 
-def blood_count(*, collected: str = "20260901", made: str = "20260902080000-0500", filler: str = "L-1", number: str | None = None, **patient: str) -> bytes:
+def blood_count(
+    *, collected: str = "20260901", made: str = "20260902080000-0500", filler: str = "L-1", number: str | None = None, **patient: str
+) -> bytes:
     """ORU^R01: a complete blood count."""
     segments = [
         _patient(**patient),

@@ -44,6 +44,11 @@ def read(resource: dict[str, Any]) -> SearchParameter:
     if len(resource["base"]) != 1:
         raise ValueError(f"{resource['url']}: one file holds a parameter of one type")
     return SearchParameter(
-        url=resource["url"], type=resource["base"][0], code=resource["code"], kind=resource["type"], expression=resource["expression"],
-        derived_from=resource.get("derivedFrom", ""), targets=tuple(resource.get("target", ())),
+        url=resource["url"],
+        type=resource["base"][0],
+        code=resource["code"],
+        kind=resource["type"],
+        expression=resource["expression"],
+        derived_from=resource.get("derivedFrom", ""),
+        targets=tuple(resource.get("target", ())),
     )

@@ -22,5 +22,17 @@ from fhir_gateway.store.stored import Stored
 from fhir_gateway.store.transaction import Transaction
 
 __all__ = [
-    "Act", "Case", "CaseItem", "Holder", "InboxEntry", "InboxLine", "Job", "RecordOf", "Statistics", "Store", "Stored", "Transaction", "content_hash",
+    "Act",
+    "Case",
+    "CaseItem",
+    "Holder",
+    "InboxEntry",
+    "InboxLine",
+    "Job",
+    "RecordOf",
+    "Statistics",
+    "Store",
+    "Stored",
+    "Transaction",
+    "content_hash",
 ]

@@ -82,8 +82,11 @@ def take_in(work: Work, case_id: str, patient_id: str | None) -> None:
 def orphans(work: Work, reach: compartment.Scope, seen: Mapping[str, Any], limit: int, after: int) -> list[tuple[int, Stored]]:
     """Current records with no case, oldest first."""
     query = (
-        select(*COLUMNS, _T.c.pk.label("number")).join(_T, _T.c.resource == _R.c.pk)
-        .where(_T.c.orphan, _T.c.until.is_(None), _T.c.pk > after, compartment.resources(reach)).order_by(_T.c.pk).limit(limit)
+        select(*COLUMNS, _T.c.pk.label("number"))
+        .join(_T, _T.c.resource == _R.c.pk)
+        .where(_T.c.orphan, _T.c.until.is_(None), _T.c.pk > after, compartment.resources(reach))
+        .order_by(_T.c.pk)
+        .limit(limit)
     )
     return [(row.number, stored_of(row[:-1])) for row in work.execute(query, seen)]
 
@@ -93,8 +96,10 @@ def tasks_of(work: Work, reach: compartment.Scope, seen: Mapping[str, Any], task
     if task_id is None:
         return []
     query = (
-        select(*COLUMNS).join(_PART, _PART.c.resource == _R.c.pk)
-        .where(_PART.c.param == "Task.part-of", _PART.c.target == task_id, compartment.resources(reach)).order_by(_R.c.pk)
+        select(*COLUMNS)
+        .join(_PART, _PART.c.resource == _R.c.pk)
+        .where(_PART.c.param == "Task.part-of", _PART.c.target == task_id, compartment.resources(reach))
+        .order_by(_R.c.pk)
     )
     found = {stored.reference: stored for stored in (stored_of(row) for row in work.execute(query, seen))}
     if as_of is not None:
@@ -111,7 +116,8 @@ def _then(work: Work, reach: compartment.Scope, seen: Mapping[str, Any], found: 
     older = {old.reference: old for type, ids in by_type.items() for old in Resources.versions_at(work, reach, seen, type, ids, moment).values()}
     return {
         name: stored if stored.last_updated <= moment else older[name]
-        for name, stored in found.items() if stored.last_updated <= moment or name in older
+        for name, stored in found.items()
+        if stored.last_updated <= moment or name in older
     }
 
 
@@ -136,16 +142,29 @@ def _records_statement(reach: compartment.Scope, at_moment: bool) -> Select[Any]
     patient_id: ColumnElement[str] = bindparam("patient_id")
     other = _C.alias("other")
     # A scalar subquery, since PostgreSQL may answer an EXISTS inside an OR by reading every case into a hash.
-    homeless = select(other.c.service_request_id).where(other.c.patient_id == _T.c.patient_id, *_opened(other, at_moment)).limit(1).scalar_subquery().is_(None)
+    homeless = (
+        select(other.c.service_request_id)
+        .where(other.c.patient_id == _T.c.patient_id, *_opened(other, at_moment))
+        .limit(1)
+        .scalar_subquery()
+        .is_(None)
+    )
     naming = (
-        select(_T.c.resource, literal("referral").label("link")).select_from(_K).join(_L, _L.c.key == _K.c.key).join(_T, _T.c.pk == _L.c.record)
+        select(_T.c.resource, literal("referral").label("link"))
+        .select_from(_K)
+        .join(_L, _L.c.key == _K.c.key)
+        .join(_T, _T.c.pk == _L.c.record)
         .where(_K.c.service_request_id == case_id, _valid(at_moment), _no_referral(at_moment))
         .where(or_(_L.c.strong, _T.c.patient_id == patient_id, _T.c.patient_id.is_(None), homeless))
     )
     link, key = _L.alias("other_link"), _K.alias("other_key")
     names_another = exists().where(
-        link.c.record == _T.c.pk, key.c.key == link.c.key, key.c.service_request_id != case_id, other.c.service_request_id == key.c.service_request_id,
-        or_(link.c.strong, other.c.patient_id == _T.c.patient_id), *_opened(other, at_moment),
+        link.c.record == _T.c.pk,
+        key.c.key == link.c.key,
+        key.c.service_request_id != case_id,
+        other.c.service_request_id == key.c.service_request_id,
+        or_(link.c.strong, other.c.patient_id == _T.c.patient_id),
+        *_opened(other, at_moment),
     )
     about = select(_T.c.resource, literal("patient").label("link")).where(
         _T.c.patient_id == patient_id, _valid(at_moment), _no_referral(at_moment), not_(names_another)
@@ -158,12 +177,15 @@ _PART: Final = tables.reference
 _STATEMENTS: Final = {(reach, past): _records_statement(reach, past) for reach in compartment.SCOPES for past in (False, True)}
 # A row that ended in this very transaction still says which case the record has left.
 _ABOUT: Final = PairLookup(
-    select(_T.c.pk, _T.c.patient_id).join(_R, _R.c.pk == _T.c.resource)
+    select(_T.c.pk, _T.c.patient_id)
+    .join(_R, _R.c.pk == _T.c.resource)
     .where(or_(_T.c.until.is_(None), _T.c.until == bindparam("moment", type_=_T.c.until.type))),
-    _R.c.type, _R.c.id,
+    _R.c.type,
+    _R.c.id,
 )
 _NAMED_BY: Final = select(_K.c.service_request_id).join(_L, _L.c.key == _K.c.key).where(_L.c.record == bindparam("record_pk"))
 _PART_OF: Final = (
-    select(_PART.c.target).join(_R, _R.c.pk == _PART.c.resource)
+    select(_PART.c.target)
+    .join(_R, _R.c.pk == _PART.c.resource)
     .where(_R.c.type == "Task", _R.c.id == bindparam("task_id"), _PART.c.param == "Task.part-of", _PART.c.target_type == "Task")
 )

@@ -58,6 +58,13 @@ class Audit:
 
 def _row(act: Act, at: datetime) -> dict[str, Any]:
     return {
-        "at": act.at or at, "role": act.principal.role, "organisation": fit(act.principal.organisation), "name": fit(act.principal.name), "action": act.action,
-        "type": fit(act.type), "id": fit(act.id), "inbox_id": act.inbox_id, "detail": fit(act.detail),
+        "at": act.at or at,
+        "role": act.principal.role,
+        "organisation": fit(act.principal.organisation),
+        "name": fit(act.principal.name),
+        "action": act.action,
+        "type": fit(act.type),
+        "id": fit(act.id),
+        "inbox_id": act.inbox_id,
+        "detail": fit(act.detail),
     }

@@ -89,7 +89,15 @@ class Cases:
         self._values = compartment.values(principal)
 
     def open(
-        self, service_request: Json, *, task_id: str | None, patient_id: str | None, state: str, confirmed: bool, checklist: str = "", tumour_group: str = ""
+        self,
+        service_request: Json,
+        *,
+        task_id: str | None,
+        patient_id: str | None,
+        state: str,
+        confirmed: bool,
+        checklist: str = "",
+        tumour_group: str = "",
     ) -> Case:
         """Open a case for a stored referral; again for one that has a case: its keys, patient and Task are brought up to date.
 
@@ -104,9 +112,19 @@ class Cases:
         if referral is None:
             raise NotFoundError("ServiceRequest", id)
         row = {
-            "service_request_id": id, "resource": referral.pk, "task_id": task_id, "patient_id": patient_id, "owner": referral.owner,
-            "opened_at": milliseconds(work.now), "state": state, "closed": False, "confirmed": confirmed, "checklist": checklist,
-            "tumour_group": tumour_group, "urgency": _NO_DUE, "open_items": 0,
+            "service_request_id": id,
+            "resource": referral.pk,
+            "task_id": task_id,
+            "patient_id": patient_id,
+            "owner": referral.owner,
+            "opened_at": milliseconds(work.now),
+            "state": state,
+            "closed": False,
+            "confirmed": confirmed,
+            "checklist": checklist,
+            "tumour_group": tumour_group,
+            "urgency": _NO_DUE,
+            "open_items": 0,
         }
         held_on = {"task_id": task_id, "patient_id": patient_id}
         work.execute(work.insert(_C).on_conflict_do_update(index_elements=[_C.c.service_request_id], set_=held_on), row)
@@ -122,10 +140,18 @@ class Cases:
         case, items = answer["case"], answer["items"]
         due = _date(case.get("due"))
         values: dict[str, Any] = {
-            "state": case["state"], "closed": closed, "checklist": case.get("checklist") or "", "due": due, "urgency": due or _NO_DUE,
-            "appointment": _instant(case.get("appointment")), "decide_by": _date(case.get("decideBy")),
-            "next_change": None if closed else _instant(case.get("nextChange")), "evaluated_at": _instant(case.get("asOf")),
-            "open_items": sum(item.get("gapStatus") in _OPEN_GAPS for item in items), "gates": answer["gates"], "evaluation": answer,
+            "state": case["state"],
+            "closed": closed,
+            "checklist": case.get("checklist") or "",
+            "due": due,
+            "urgency": due or _NO_DUE,
+            "appointment": _instant(case.get("appointment")),
+            "decide_by": _date(case.get("decideBy")),
+            "next_change": None if closed else _instant(case.get("nextChange")),
+            "evaluated_at": _instant(case.get("asOf")),
+            "open_items": sum(item.get("gapStatus") in _OPEN_GAPS for item in items),
+            "gates": answer["gates"],
+            "evaluation": answer,
         }
         if confirmed is not None:
             values["confirmed"] = confirmed
@@ -159,8 +185,14 @@ class Cases:
         return self._first(found, lock)
 
     def list(
-        self, *, closed: bool = False, state: str | None = None, confirmed: bool | None = None, tumour_group: str | None = None,
-        limit: int = 50, after: str | None = None,
+        self,
+        *,
+        closed: bool = False,
+        state: str | None = None,
+        confirmed: bool | None = None,
+        tumour_group: str | None = None,
+        limit: int = 50,
+        after: str | None = None,
     ) -> Sequence[Case]:
         """The worklist: by due date, then id; cases without a due date last. after: the `cursor` of the last case of the page before."""
         query = select(*_LIST_COLUMNS).where(_SEEN[self._scope]).order_by(_C.c.urgency, _C.c.service_request_id).limit(limit)
@@ -271,8 +303,12 @@ def _named(keys: Sequence[str]) -> Select[Any]:
 
 def _item_row(id: str, item: Json) -> dict[str, Any]:
     return {
-        "service_request_id": id, "item_id": item["id"], "state": item["state"], "reason": item.get("reason") or "",
-        "urgency": _date(item.get("due")) or _NO_DUE, "good_until": _date(item.get("goodUntil")),
+        "service_request_id": id,
+        "item_id": item["id"],
+        "state": item["state"],
+        "reason": item.get("reason") or "",
+        "urgency": _date(item.get("due")) or _NO_DUE,
+        "good_until": _date(item.get("goodUntil")),
     }
 
 

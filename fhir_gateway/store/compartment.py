@@ -40,9 +40,7 @@ def resources(reach: Scope, rows: FromClause = tables.resource) -> ColumnElement
         return true()
     if reach == "nothing":
         return false()
-    contributed = exists().where(
-        tables.contributor.c.resource == rows.c.pk, tables.contributor.c.organisation == bindparam(_ORGANISATION)
-    )
+    contributed = exists().where(tables.contributor.c.resource == rows.c.pk, tables.contributor.c.organisation == bindparam(_ORGANISATION))
     return or_(rows.c.owner == bindparam(_ORGANISATION), contributed)
 
 

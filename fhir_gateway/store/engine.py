@@ -65,9 +65,7 @@ class Database:
 def _sqlite(address: URL, pool_size: int) -> Engine:
     if address.database in (None, "", ":memory:"):
         raise DatabaseUrlError("an in-memory database cannot keep what it acknowledged: use sqlite:///file")
-    engine = create_engine(
-        address, pool_size=pool_size, max_overflow=pool_size, connect_args={"check_same_thread": False, "timeout": WAIT_SECONDS}
-    )
+    engine = create_engine(address, pool_size=pool_size, max_overflow=pool_size, connect_args={"check_same_thread": False, "timeout": WAIT_SECONDS})
 
     def configure(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver begins nothing on its own
@@ -90,6 +88,10 @@ def _postgresql(address: URL, pool_size: int) -> Engine:
     if address.drivername == "postgresql":
         address = address.set(drivername="postgresql+psycopg")
     return create_engine(
-        address, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, isolation_level="READ COMMITTED",
+        address,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_pre_ping=True,
+        isolation_level="READ COMMITTED",
         connect_args={} if "options" in address.query else {"options": _POSTGRES_OPTIONS},
     )

@@ -84,9 +84,24 @@ class Inbox:
         self._values = compartment.values(principal)
 
     def add(
-        self, *, channel: Channel, sender: str, control_id: str | None, message_type: str, raw: bytes, content_hash: str,
-        id: str | None = None, size: int | None = None, charset: str = "", state: InboxState = "pending", mapping: str = "",
-        findings: Any = None, ledger: Any = None, answer: bytes | None = None, answer_type: str | None = None, attempts: int = 1,
+        self,
+        *,
+        channel: Channel,
+        sender: str,
+        control_id: str | None,
+        message_type: str,
+        raw: bytes,
+        content_hash: str,
+        id: str | None = None,
+        size: int | None = None,
+        charset: str = "",
+        state: InboxState = "pending",
+        mapping: str = "",
+        findings: Any = None,
+        ledger: Any = None,
+        answer: bytes | None = None,
+        answer_type: str | None = None,
+        attempts: int = 1,
     ) -> str:
         """Keep what arrived; returns its id. The same sender, control id and content twice at once: RaceLostError (`Store.run` starts over and
         `find_same` finds the first).
@@ -94,10 +109,25 @@ class Inbox:
         now = self._work.now
         id = id or new_id()
         row = {
-            "id": id, "received_at": now, "channel": channel, "sender": fit(sender), "control_id": None if control_id is None else fit(control_id),
-            "message_type": fit(message_type), "content_hash": content_hash, "size": len(raw) if size is None else size, "charset": fit(charset),
-            "owner": self._principal.organisation, "state": state, "attempts": attempts, "settled_at": None if state == "pending" else now,
-            "mapping": fit(mapping), "findings": findings, "ledger": ledger, "answer": answer, "answer_type": answer_type, "raw": raw,
+            "id": id,
+            "received_at": now,
+            "channel": channel,
+            "sender": fit(sender),
+            "control_id": None if control_id is None else fit(control_id),
+            "message_type": fit(message_type),
+            "content_hash": content_hash,
+            "size": len(raw) if size is None else size,
+            "charset": fit(charset),
+            "owner": self._principal.organisation,
+            "state": state,
+            "attempts": attempts,
+            "settled_at": None if state == "pending" else now,
+            "mapping": fit(mapping),
+            "findings": findings,
+            "ledger": ledger,
+            "answer": answer,
+            "answer_type": answer_type,
+            "raw": raw,
         }
         made = self._work.execute(self._work.insert(_I).on_conflict_do_nothing().returning(_I.c.id), row).first()
         if made is None:
@@ -106,9 +136,7 @@ class Inbox:
 
     def find_same(self, sender: str, control_id: str, content_hash: str) -> InboxEntry | None:
         """The entry for this very message from this sender, if it came before (over any connection)."""
-        row = self._work.execute(
-            _SAME, {"sender": fit(sender), "control_id": fit(control_id), "content_hash": content_hash}
-        ).first()
+        row = self._work.execute(_SAME, {"sender": fit(sender), "control_id": fit(control_id), "content_hash": content_hash}).first()
         return _entry(row) if row else None
 
     def get(self, id: str) -> InboxEntry | None:
@@ -131,13 +159,26 @@ class Inbox:
         return [_entry(row) for row in self._work.execute(query, self._values)]
 
     def settle(
-        self, id: str, state: InboxState, *, answer: bytes | None = None, answer_type: str | None = None, findings: Any = None,
-        ledger: Any = None, mapping: str = "", message_type: str | None = None,
+        self,
+        id: str,
+        state: InboxState,
+        *,
+        answer: bytes | None = None,
+        answer_type: str | None = None,
+        findings: Any = None,
+        ledger: Any = None,
+        mapping: str = "",
+        message_type: str | None = None,
     ) -> None:
         """Record what became of an entry. Raises NotFoundError, InboxStateError (two workers on one entry: the second one's end is refused)."""
         self._move(id, state)
         values: dict[str, Any] = {
-            "settled_at": self._work.now, "answer": answer, "answer_type": answer_type, "findings": findings, "ledger": ledger, "mapping": fit(mapping),
+            "settled_at": self._work.now,
+            "answer": answer,
+            "answer_type": answer_type,
+            "findings": findings,
+            "ledger": ledger,
+            "mapping": fit(mapping),
         }
         if message_type is not None:
             values["message_type"] = fit(message_type)
@@ -172,7 +213,9 @@ class Inbox:
 
 
 _SAME: Final = select(_I).where(
-    _I.c.sender == bindparam("sender"), _I.c.control_id == bindparam("control_id"), _I.c.content_hash == bindparam("content_hash"),
+    _I.c.sender == bindparam("sender"),
+    _I.c.control_id == bindparam("control_id"),
+    _I.c.content_hash == bindparam("content_hash"),
     _I.c.control_id.is_not(None),
 )
 _GET: Final = {reach: select(_I).where(_I.c.id == bindparam("id"), seen) for reach, seen in _SEEN.items()}

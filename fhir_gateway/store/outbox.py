@@ -43,7 +43,12 @@ class Outbox:
     def put(self, kind: str, key: str, payload: Any, due_at: datetime | None = None) -> bool:
         """Queue a thing, now or for later. False when its key was queued before, done or not."""
         row = {
-            "kind": kind, "key": fit(key), "payload": payload, "queued_at": self._work.now, "due_at": due_at or self._work.now, "attempts": 0,
+            "kind": kind,
+            "key": fit(key),
+            "payload": payload,
+            "queued_at": self._work.now,
+            "due_at": due_at or self._work.now,
+            "attempts": 0,
             "state": "pending",
         }
         return self._work.execute(self._work.insert(_O).on_conflict_do_nothing().returning(_O.c.pk), row).first() is not None

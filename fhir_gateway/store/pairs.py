@@ -20,9 +20,7 @@ class PairLookup:
     """A select, limited to the rows in which columns `a` and `b` hold one of the pairs asked for."""
 
     def __init__(self, query: Select[Any], a: ColumnElement[Any], b: ColumnElement[Any]) -> None:
-        self._sized = {
-            size: query.where(or_(*(and_(a == bindparam(f"a{n}"), b == bindparam(f"b{n}")) for n in range(size)))) for size in _SIZES
-        }
+        self._sized = {size: query.where(or_(*(and_(a == bindparam(f"a{n}"), b == bindparam(f"b{n}")) for n in range(size)))) for size in _SIZES}
 
     def rows(self, work: Work, pairs: Sequence[tuple[str, str]], values: dict[str, Any] | None = None) -> Iterator[Row[Any]]:
         """The rows for these pairs, in no order. values: what else the select has to be given."""

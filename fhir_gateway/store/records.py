@@ -140,5 +140,9 @@ def _held(work: Work, resources: list[int]) -> dict[int, tuple[int, Aspect]]:
 
 def _row(one: Written, patient_id: str | None, since: datetime) -> dict[str, Any]:
     return {
-        "resource": one.pk, "patient_id": patient_id, "since": since, "until": None, "orphan": True,
+        "resource": one.pk,
+        "patient_id": patient_id,
+        "since": since,
+        "until": None,
+        "orphan": True,
     }

@@ -24,13 +24,33 @@ from mappers.result import Clock
 _R: Final = tables.resource
 _V: Final = tables.version
 COLUMNS: Final = (
-    _R.c.pk, _R.c.type, _R.c.id, _R.c.version, _R.c.last_updated, _R.c.deleted, _R.c.owner, _R.c.body,
-    _R.c.clock_clinical, _R.c.clock_message, _R.c.clock_rank, _R.c.inbox_id,
+    _R.c.pk,
+    _R.c.type,
+    _R.c.id,
+    _R.c.version,
+    _R.c.last_updated,
+    _R.c.deleted,
+    _R.c.owner,
+    _R.c.body,
+    _R.c.clock_clinical,
+    _R.c.clock_message,
+    _R.c.clock_rank,
+    _R.c.inbox_id,
 )
 """What `stored_of` needs of a row of `resource`."""
 _OLD: Final = (
-    _R.c.pk, _R.c.type, _R.c.id, _V.c.version, _V.c.last_updated, _V.c.deleted, _R.c.owner, _V.c.body,
-    _V.c.clock_clinical, _V.c.clock_message, _V.c.clock_rank, _V.c.inbox_id,
+    _R.c.pk,
+    _R.c.type,
+    _R.c.id,
+    _V.c.version,
+    _V.c.last_updated,
+    _V.c.deleted,
+    _R.c.owner,
+    _V.c.body,
+    _V.c.clock_clinical,
+    _V.c.clock_message,
+    _V.c.clock_rank,
+    _V.c.inbox_id,
 )
 _MOVED: Final = ("version", "last_updated", "deleted", "inbox_id", "clock_clinical", "clock_message", "clock_rank", "body")
 
@@ -101,8 +121,13 @@ class Resources:
         return found
 
     def update(
-        self, resource: Json, *, clock: Clock = Clock(), inbox_id: str | None = None,  # noqa: B008 - immutable
-        expected_version: int | None = None, known_by_key: bool = False,
+        self,
+        resource: Json,
+        *,
+        clock: Clock = Clock(),
+        inbox_id: str | None = None,  # noqa: B008 - immutable
+        expected_version: int | None = None,
+        known_by_key: bool = False,
     ) -> Stored:
         """Store a new version of the resource with this type and id (a deleted one comes back to life).
 
@@ -174,10 +199,20 @@ class Resources:
             type, id, held.version + 1, now, resource is None, held.owner, encode(stamped), held.clock if clock is None else clock, inbox_id, stamped
         )
         work.execute(_MOVE, {"moved_pk": row.pk})
-        work.execute(_CHANGE, {
-            "changed_pk": row.pk, "version": stored.version, "last_updated": now, "deleted": stored.deleted, "inbox_id": inbox_id,
-            "clock_clinical": stored.clock.clinical, "clock_message": stored.clock.message, "clock_rank": stored.clock.rank, "body": stored.body,
-        })
+        work.execute(
+            _CHANGE,
+            {
+                "changed_pk": row.pk,
+                "version": stored.version,
+                "last_updated": now,
+                "deleted": stored.deleted,
+                "inbox_id": inbox_id,
+                "clock_clinical": stored.clock.clinical,
+                "clock_message": stored.clock.message,
+                "clock_rank": stored.clock.rank,
+                "body": stored.body,
+            },
+        )
         work.change(Written(row.pk, stored, created=False))
         self._contribute(row.pk, held.owner)
         return stored
@@ -185,17 +220,17 @@ class Resources:
     def _contribute(self, pk: int, owner: str) -> None:
         organisation = self._principal.organisation
         if organisation and organisation != owner:
-            self._work.execute(
-                self._work.insert(tables.contributor).on_conflict_do_nothing(), {"resource": pk, "organisation": organisation}
-            )
+            self._work.execute(self._work.insert(tables.contributor).on_conflict_do_nothing(), {"resource": pk, "organisation": organisation})
 
 
 def _as_of(reach: compartment.Scope) -> tuple[Select[Any], Select[Any]]:
     """Older versions first, so that a current version that is old enough overwrites them."""
     chosen = and_(_R.c.type == bindparam("type"), _R.c.id.in_(bindparam("ids", expanding=True)), compartment.resources(reach))
     newest = (
-        select(func.max(_V.c.version)).where(_V.c.resource == _R.c.pk, _V.c.last_updated <= bindparam("moment", type_=_V.c.last_updated.type))
-        .correlate(_R).scalar_subquery()
+        select(func.max(_V.c.version))
+        .where(_V.c.resource == _R.c.pk, _V.c.last_updated <= bindparam("moment", type_=_V.c.last_updated.type))
+        .correlate(_R)
+        .scalar_subquery()
     )
     older = select(*_OLD).join(_V, _V.c.resource == _R.c.pk).where(chosen, _V.c.version == newest)
     current = select(*COLUMNS).where(chosen, _R.c.last_updated <= bindparam("moment", type_=_R.c.last_updated.type))

@@ -61,8 +61,17 @@ class Stored:
     __slots__ = ("_resource", "body", "clock", "deleted", "id", "inbox_id", "last_updated", "owner", "type", "version")
 
     def __init__(
-        self, type: str, id: str, version: int, last_updated: datetime, deleted: bool, owner: str, body: bytes,
-        clock: Clock, inbox_id: str | None, resource: Json | None = None,
+        self,
+        type: str,
+        id: str,
+        version: int,
+        last_updated: datetime,
+        deleted: bool,
+        owner: str,
+        body: bytes,
+        clock: Clock,
+        inbox_id: str | None,
+        resource: Json | None = None,
     ) -> None:
         self.type, self.id, self.version, self.last_updated = type, id, version, last_updated
         self.deleted, self.owner, self.body, self.clock, self.inbox_id = deleted, owner, body, clock, inbox_id

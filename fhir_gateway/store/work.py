@@ -150,7 +150,15 @@ def _insert_text(table: Table, dialect: str) -> str:
 
 def _resource_row(stored: Stored) -> Row:
     return {
-        "type": stored.type, "id": stored.id, "version": stored.version, "last_updated": stored.last_updated, "deleted": stored.deleted,
-        "owner": stored.owner, "inbox_id": stored.inbox_id, "clock_clinical": stored.clock.clinical, "clock_message": stored.clock.message,
-        "clock_rank": stored.clock.rank, "body": stored.body,
+        "type": stored.type,
+        "id": stored.id,
+        "version": stored.version,
+        "last_updated": stored.last_updated,
+        "deleted": stored.deleted,
+        "owner": stored.owner,
+        "inbox_id": stored.inbox_id,
+        "clock_clinical": stored.clock.clinical,
+        "clock_message": stored.clock.message,
+        "clock_rank": stored.clock.rank,
+        "body": stored.body,
     }

@@ -22,23 +22,34 @@ def later(**delta: float) -> datetime:
 def patient(family: str = "Marlowe", value: str = "MRN-1", **more: Any) -> dict[str, Any]:
     """A Patient with one identifier and one name."""
     return {
-        "resourceType": "Patient", "identifier": [{"system": "urn:oid:1.2.3", "value": value}],
-        "name": [{"family": family, "given": ["Ines"]}], "birthDate": "1971-03-14", **more,
+        "resourceType": "Patient",
+        "identifier": [{"system": "urn:oid:1.2.3", "value": value}],
+        "name": [{"family": family, "given": ["Ines"]}],
+        "birthDate": "1971-03-14",
+        **more,
     }
 
 
 def referral(patient_id: str, number: str = "REF-1", system: str = "urn:oid:1.2.9", **more: Any) -> dict[str, Any]:
     """A ServiceRequest with a placer number."""
     return {
-        "resourceType": "ServiceRequest", "status": "active", "intent": "order", "identifier": [{"system": system, "value": number}],
-        "subject": {"reference": f"Patient/{patient_id}"}, **more,
+        "resourceType": "ServiceRequest",
+        "status": "active",
+        "intent": "order",
+        "identifier": [{"system": system, "value": number}],
+        "subject": {"reference": f"Patient/{patient_id}"},
+        **more,
     }
 
 
 def report(patient_id: str, title: str = "x", **more: Any) -> dict[str, Any]:
     """A DiagnosticReport about a patient."""
     return {
-        "resourceType": "DiagnosticReport", "status": "final", "code": {"text": title}, "subject": {"reference": f"Patient/{patient_id}"}, **more,
+        "resourceType": "DiagnosticReport",
+        "status": "final",
+        "code": {"text": title},
+        "subject": {"reference": f"Patient/{patient_id}"},
+        **more,
     }
 
 

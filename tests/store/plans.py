@@ -9,10 +9,26 @@ from typing import Any
 
 from sqlalchemy import Connection, event
 
-BIG = frozenset({
-    "resource", "resource_version", "resource_contributor", "search_token", "search_string", "search_reference", "search_date", "identity_key",
-    "record", "record_link", "inbox", "referral_case", "case_item", "case_key", "outbox", "audit_event",
-})
+BIG = frozenset(
+    {
+        "resource",
+        "resource_version",
+        "resource_contributor",
+        "search_token",
+        "search_string",
+        "search_reference",
+        "search_date",
+        "identity_key",
+        "record",
+        "record_link",
+        "inbox",
+        "referral_case",
+        "case_item",
+        "case_key",
+        "outbox",
+        "audit_event",
+    }
+)
 
 
 @contextmanager

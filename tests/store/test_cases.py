@@ -31,11 +31,26 @@ def opened(tx: Transaction, patient_id: str, id: str = "sr-1", number: str = "RE
 def answer(id: str, *, state: str = "collecting", due: str | None = "2026-09-20", next_change: str | None = None, **items: str) -> dict[str, Any]:
     """A flat answer as `$completeness` gives it."""
     return {
-        "case": {"id": id, "state": state, "asOf": "2026-09-01T10:00:00+00:00", "due": due, "appointment": "2026-09-25T09:00:00+02:00", "decideBy": None,
-                 "checklist": "urn:breast|1.0.0", "nextChange": next_change},
+        "case": {
+            "id": id,
+            "state": state,
+            "asOf": "2026-09-01T10:00:00+00:00",
+            "due": due,
+            "appointment": "2026-09-25T09:00:00+02:00",
+            "decideBy": None,
+            "checklist": "urn:breast|1.0.0",
+            "nextChange": next_change,
+        },
         "gates": {"records": {"state": "not-satisfied", "reason": None, "open": []}},
         "items": [
-            {"id": name, "state": value, "reason": None, "gapStatus": "closed-gap" if value == "accepted" else "open-gap", "due": due, "goodUntil": None}
+            {
+                "id": name,
+                "state": value,
+                "reason": None,
+                "gapStatus": "closed-gap" if value == "accepted" else "open-gap",
+                "due": due,
+                "goodUntil": None,
+            }
             for name, value in items.items()
         ],
     }
@@ -99,6 +114,7 @@ ENDS = {
 
 def test_records_find_their_case_in_any_order(store: Store) -> None:
     """One transaction per arrival, and each order in a transaction that is undone, so that one database serves all."""
+
     class Undo(Exception):
         pass
 
@@ -140,14 +156,24 @@ def test_links_say_how_sure_they_are() -> None:
     assert record_links(named("1", nameless)) == {Link(f"{nameless}|1", True), Link("|1", False)}
     assert record_links([{"reference": "Patient/1"}, "odd", {}, {"identifier": {"value": ""}}]) == frozenset()
     assert referral_keys({**referral("p", "1", scoped), "id": "sr", "requisition": {"value": "G"}}) == {
-        "ServiceRequest/sr", "|1", f"{scoped}|1", "NORTHSIDE^1", "|G",
+        "ServiceRequest/sr",
+        "|1",
+        f"{scoped}|1",
+        "NORTHSIDE^1",
+        "|G",
     }
 
 
-@given(st.sampled_from(sorted(RECORDS)), st.dictionaries(st.sampled_from(["subject", "patient", "basedOn", "participant", "context"]), st.recursive(
-    st.none() | st.text() | st.integers(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["reference", "identifier", "value", "actor", "related"]), inner),
-)))
+@given(
+    st.sampled_from(sorted(RECORDS)),
+    st.dictionaries(
+        st.sampled_from(["subject", "patient", "basedOn", "participant", "context"]),
+        st.recursive(
+            st.none() | st.text() | st.integers(),
+            lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["reference", "identifier", "value", "actor", "related"]), inner),
+        ),
+    ),
+)
 def test_odd_records_have_an_aspect(type: str, content: dict[str, Any]) -> None:
     assert aspect({"resourceType": type, **content}) is not None
 
@@ -242,6 +268,7 @@ def test_cases_come_due_by_time_alone(tx: Transaction) -> None:
 
 def test_a_record_and_its_referral_that_arrive_at_once_see_each_other(store: Store) -> None:
     """Whichever commits second must judge the case with the record: this is where a record could be forgotten."""
+
     def arrive(kind: int, n: int) -> set[str]:
         def work(tx: Transaction) -> set[str]:
             if kind == 0:
@@ -280,14 +307,25 @@ def test_no_question_about_cases_walks_a_table(store: Store) -> None:
         tx.cases.save("sr-1", answer("sr-1"))
         connection = tx._work.connection
         questions: dict[str, Any] = {
-            "get": lambda: tx.cases.get("REF-1"), "list": lambda: tx.cases.list(after=case.cursor), "state": lambda: tx.cases.list(state="received"),
-            "items": lambda: tx.cases.items(state="missing"), "item": lambda: tx.cases.items(state="missing", item_id="x"),
-            "patient": lambda: tx.cases.for_patient(["p"]), "keys": lambda: tx.cases.by_keys(["|REF-1"]),
+            "get": lambda: tx.cases.get("REF-1"),
+            "list": lambda: tx.cases.list(after=case.cursor),
+            "state": lambda: tx.cases.list(state="received"),
+            "items": lambda: tx.cases.items(state="missing"),
+            "item": lambda: tx.cases.items(state="missing", item_id="x"),
+            "patient": lambda: tx.cases.for_patient(["p"]),
+            "keys": lambda: tx.cases.by_keys(["|REF-1"]),
             "touched": lambda: tx.cases.touched_by(["DiagnosticReport/r", "Task/x", "Patient/p"]),
-            "records": lambda: tx.cases.records_of(case), "then": lambda: tx.cases.records_of(case, NOW), "tasks": lambda: tx.cases.tasks_of(case),
-            "orphans": lambda: tx.cases.orphans(), "due": lambda: tx.cases.due_for_evaluation(NOW), "keys held": lambda: tx.keys.of("Patient", "p"),
-            "same": lambda: tx.inbox.find_same("a", "b", "c"), "inbox": lambda: tx.inbox.list(state="failed"), "history": lambda: tx.resources.history("Patient", "p"),
-            "lease": lambda: tx.outbox.lease(NOW, 5, 60, "w"), "audit": lambda: tx.audit.of("Patient", "p"),
+            "records": lambda: tx.cases.records_of(case),
+            "then": lambda: tx.cases.records_of(case, NOW),
+            "tasks": lambda: tx.cases.tasks_of(case),
+            "orphans": lambda: tx.cases.orphans(),
+            "due": lambda: tx.cases.due_for_evaluation(NOW),
+            "keys held": lambda: tx.keys.of("Patient", "p"),
+            "same": lambda: tx.inbox.find_same("a", "b", "c"),
+            "inbox": lambda: tx.inbox.list(state="failed"),
+            "history": lambda: tx.resources.history("Patient", "p"),
+            "lease": lambda: tx.outbox.lease(NOW, 5, 60, "w"),
+            "audit": lambda: tx.audit.of("Patient", "p"),
         }
         for name, question in questions.items():
             with sent(connection) as statements:

@@ -51,7 +51,11 @@ def test_an_expression_names_elements_that_exist(parameter: searchparameters.Sea
 def test_search_tables_have_the_columns_that_rows_are_made_for() -> None:
     assert {tuple(kind.table.c.keys())[:3] for kind in KINDS.values()} == {("resource", "n", "param")}
     assert {kind: tuple(of.table.c.keys())[3:] for kind, of in KINDS.items()} == {
-        "token": Token._fields, "uri": Token._fields, "string": Text._fields, "reference": ("target_type", "target"), "date": Range._fields,
+        "token": Token._fields,
+        "uri": Token._fields,
+        "string": Text._fields,
+        "reference": ("target_type", "target"),
+        "date": Range._fields,
     }
 
 
@@ -71,14 +75,18 @@ def test_other_fhirpath_is_refused_when_loaded(expression: str) -> None:
 
 def test_paths_go_through_lists_choices_conditions_and_unions() -> None:
     observation = {
-        "effectivePeriod": {"start": "2026"}, "a": [{"b": [1, 2]}, {"b": 3}, {}], "kind": [{"type": "x", "value": 1}, {"type": "y", "value": 2}],
+        "effectivePeriod": {"start": "2026"},
+        "a": [{"b": [1, 2]}, {"b": 3}, {}],
+        "kind": [{"type": "x", "value": 1}, {"type": "y", "value": 2}],
         "subject": [{"reference": "Patient/1"}, {"reference": "Group/2"}, {"reference": "http://far/fhir/Patient/3/_history/2"}, {"type": "Patient"}],
     }
     assert compile_expression("Observation.effective.ofType(dateTime) | Observation.effective.ofType(Period)")(observation) == [{"start": "2026"}]
     assert compile_expression("Observation.a.b")(observation) == [1, 2, 3]
     assert compile_expression("Observation.kind.where(type='y').value")(observation) == [2]
     assert [found.get("reference") for found in compile_expression("Observation.subject.where(resolve() is Patient)")(observation)] == [
-        "Patient/1", "http://far/fhir/Patient/3/_history/2", None,
+        "Patient/1",
+        "http://far/fhir/Patient/3/_history/2",
+        None,
     ]
 
 
@@ -103,7 +111,9 @@ def test_targets() -> None:
     assert list(targets({"reference": "#inside"})) == []
 
 
-@pytest.mark.parametrize(("text", "days"), [("2024", 366), ("2026", 365), ("2026-02", 28), ("2024-02", 29), ("2026-12", 31), ("2026-12-31", 1), ("9999", 365)])
+@pytest.mark.parametrize(
+    ("text", "days"), [("2024", 366), ("2026", 365), ("2026-02", 28), ("2024-02", 29), ("2026-12", 31), ("2026-12-31", 1), ("9999", 365)]
+)
 def test_a_partial_date_is_the_whole_of_it(text: str, days: int) -> None:
     found = range_of(text)
     assert found is not None
@@ -120,7 +130,9 @@ def test_times_are_as_long_as_their_precision_and_in_utc() -> None:
     assert range_of("2026-03-14T10:00:00.123456789Z") == Range(base.low + 123_456, base.low + 123_456)
 
 
-@pytest.mark.parametrize("text", ["", "20260314", "2026-13", "2026-02-30", "2026-03-14T25:00:00Z", "2026-03-14T10:00:00+99:00", "0000", "soon", "２０２６"])
+@pytest.mark.parametrize(
+    "text", ["", "20260314", "2026-13", "2026-02-30", "2026-03-14T25:00:00Z", "2026-03-14T10:00:00+99:00", "0000", "soon", "２０２６"]
+)
 def test_what_is_no_date_is_none(text: str) -> None:
     assert range_of(text) is None
 
@@ -135,9 +147,17 @@ def test_an_open_period_has_an_open_end() -> None:
 
 
 ODD = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-        st.sampled_from(["reference", "identifier", "coding", "code", "system", "value", "family", "start", "end", "event", "repeat", "type", "subject"]), inner
-    ), max_leaves=12,
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["reference", "identifier", "coding", "code", "system", "value", "family", "start", "end", "event", "repeat", "type", "subject"]
+            ),
+            inner,
+        )
+    ),
+    max_leaves=12,
 )
 
 
@@ -147,8 +167,12 @@ def test_odd_values_give_no_rows_and_no_error(value: Any) -> None:
         list(of(value))
 
 
-@given(st.sampled_from(["Patient", "ServiceRequest", "Observation", "Task", "Coverage"]), st.dictionaries(
-    st.sampled_from(["identifier", "subject", "name", "birthDate", "code", "for", "effectivePeriod", "status", "payor", "partOf"]), ODD))
+@given(
+    st.sampled_from(["Patient", "ServiceRequest", "Observation", "Task", "Coverage"]),
+    st.dictionaries(
+        st.sampled_from(["identifier", "subject", "name", "birthDate", "code", "for", "effectivePeriod", "status", "payor", "partOf"]), ODD
+    ),
+)
 def test_odd_resources_are_indexed_as_far_as_they_can_be(type: str, content: dict[str, Any]) -> None:
     rows = [row for of_table in SearchIndex.load().rows({"resourceType": type, **content}, 1).values() for row in of_table]
     assert len({n for _, n, *_ in rows}) == len(rows)

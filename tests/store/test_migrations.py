@@ -22,15 +22,19 @@ def described(connection: Connection) -> list[tuple[str, ...]]:
     if connection.dialect.name == "sqlite":
         rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'alembic_version'"))
         return sorted((row.name, *_clauses(row.sql)) for row in rows)
-    columns = connection.execute(text(
-        "SELECT table_name, column_name, data_type, is_nullable, coalesce(collation_name, ''), coalesce(column_default, '') "
-        "FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'"
-    ))
+    columns = connection.execute(
+        text(
+            "SELECT table_name, column_name, data_type, is_nullable, coalesce(collation_name, ''), coalesce(column_default, '') "
+            "FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'"
+        )
+    )
     indexes = connection.execute(text("SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'"))
-    constraints = connection.execute(text(
-        "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint "
-        "WHERE connamespace = 'public'::regnamespace AND conrelid <> 'alembic_version'::regclass"
-    ))
+    constraints = connection.execute(
+        text(
+            "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint "
+            "WHERE connamespace = 'public'::regnamespace AND conrelid <> 'alembic_version'::regclass"
+        )
+    )
     return sorted(tuple(map(str, row)) for rows in (columns, indexes, constraints) for row in rows)
 
 

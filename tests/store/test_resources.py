@@ -43,11 +43,13 @@ def test_decimals_key_order_and_unknown_content_survive(store: Store) -> None:
     assert rest == b'"valueQuantity":{"value":0.40,"x":1E+2},"zeta":1,"alpha":[1.10,12345678901234567890.123456789]}'
 
 
-@given(st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text() | st.decimals(allow_nan=False, allow_infinity=False),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=20,
-))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text() | st.decimals(allow_nan=False, allow_infinity=False),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=20,
+    )
+)
 def test_any_json_is_kept_digit_for_digit(value: Any) -> None:
     try:
         text = encode({"x": value})
@@ -160,8 +162,12 @@ def test_a_snapshot_does_not_change_and_writes_nothing(store: Store) -> None:
             tx.resources.create(patient(), id="p-1")
         assert before.resources.read("Patient", "p-1") is None
         for write in (
-            lambda: before.resources.create(patient()), lambda: before.keys.release("Patient", "p-1"), lambda: before.lock("x"),
-            lambda: before.inbox.discard("x"), lambda: before.outbox.put("k", "x", None), lambda: before.audit.append("x"),
+            lambda: before.resources.create(patient()),
+            lambda: before.keys.release("Patient", "p-1"),
+            lambda: before.lock("x"),
+            lambda: before.inbox.discard("x"),
+            lambda: before.outbox.put("k", "x", None),
+            lambda: before.audit.append("x"),
         ):
             with pytest.raises(ReadOnlyError):
                 write()

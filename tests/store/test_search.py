@@ -36,7 +36,9 @@ def ids(tx: Transaction, type: str, *pairs: tuple[str, str]) -> list[str]:
 def people(tx: Transaction) -> Transaction:
     """Three patients with ids a, b, c."""
     tx.resources.create(patient("Müller", "1", birthDate="1971-03-14", gender="female"), id="a")
-    tx.resources.create(patient("Muller-Lund", "2", birthDate="1971-03", identifier=[{"system": "s", "value": "2"}, {"system": "t", "value": "2"}]), id="b")
+    tx.resources.create(
+        patient("Muller-Lund", "2", birthDate="1971-03", identifier=[{"system": "s", "value": "2"}, {"system": "t", "value": "2"}]), id="b"
+    )
     tx.resources.create(patient("Øst", "3", birthDate="1980", identifier=[{"value": "2"}]), id="c")
     return tx
 
@@ -135,7 +137,9 @@ def test_pages_are_complete_and_without_repetition(store: Store) -> None:
     for n in range(0, 23, 5):
         with store.transaction(CLINIC, later(seconds=n)) as tx:
             for m in range(5):
-                tx.resources.create({**patient("Marlowe"), "identifier": [{"system": s, "value": "x"} for s in ("a", "b")]}, id=f"p{(n + m) * 7 % 23:02d}-{n}")
+                tx.resources.create(
+                    {**patient("Marlowe"), "identifier": [{"system": s, "value": "x"} for s in ("a", "b")]}, id=f"p{(n + m) * 7 % 23:02d}-{n}"
+                )
     for narrowing in ([], [("family", "m")], [("identifier", "x")]):
         for sort in ("", "_id", "-_id", "_lastUpdated", "-_lastUpdated"):
             pairs = [*narrowing, ("_count", "4"), *([("_sort", sort)] if sort else [])]
@@ -166,16 +170,19 @@ def test_a_count_of_zero_asks_for_the_number_only(people: Transaction) -> None:
     assert (page.total, page.entries, page.next) == (3, (), None)
 
 
-@pytest.mark.parametrize(("pairs", "error", "words"), [
-    ([("famly", "x")], UnknownParameterError, "family"),
-    ([("patient", "x")], UnknownParameterError, "patient"),
-    ([("_lastupdated", "2026")], UnknownParameterError, "_lastUpdated"),
-    ([("family:fuzzy", "x")], UnknownModifierError, "exact"),
-    ([("birthdate", "14/03/1971")], SearchValueError, "birthdate"),
-    ([("_count", "-1")], SearchValueError, "_count"),
-    ([("_total", "maybe")], SearchValueError, "_total"),
-    ([("_sort", "family")], UnknownParameterError, "_lastUpdated"),
-])
+@pytest.mark.parametrize(
+    ("pairs", "error", "words"),
+    [
+        ([("famly", "x")], UnknownParameterError, "family"),
+        ([("patient", "x")], UnknownParameterError, "patient"),
+        ([("_lastupdated", "2026")], UnknownParameterError, "_lastUpdated"),
+        ([("family:fuzzy", "x")], UnknownModifierError, "exact"),
+        ([("birthdate", "14/03/1971")], SearchValueError, "birthdate"),
+        ([("_count", "-1")], SearchValueError, "_count"),
+        ([("_total", "maybe")], SearchValueError, "_total"),
+        ([("_sort", "family")], UnknownParameterError, "_lastUpdated"),
+    ],
+)
 def test_what_cannot_be_asked_is_refused_with_the_right_names(pairs: Pairs, error: type[SearchError], words: str) -> None:
     with pytest.raises(error) as refusal:
         parse_query("Patient", pairs)

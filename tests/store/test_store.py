@@ -153,7 +153,9 @@ def test_reindex_rebuilds_what_is_derived(store: Store) -> None:
     def derived() -> list[list[tuple[object, ...]]]:
         with store.snapshot(GATEWAY) as tx:
             execute = tx._work.connection.execute
-            link = select(tables.record.c.resource, tables.record.c.since, tables.record.c.until, tables.record_link.c.key, tables.record_link.c.strong)
+            link = select(
+                tables.record.c.resource, tables.record.c.since, tables.record.c.until, tables.record_link.c.key, tables.record_link.c.strong
+            )
             queries = [
                 *(select(table) for table in (tables.token, tables.string, tables.reference, tables.date)),
                 select(*(tables.record.c[name] for name in ("resource", "patient_id", "since", "until", "orphan"))),

@@ -1,7 +1,7 @@
 """Search: parameters as files, values as rows, queries typed before any SQL.
 
-    query = parse_query("ServiceRequest", [("patient", "Patient/1"), ("status", "active")])
-    page = tx.search("ServiceRequest", query)
+query = parse_query("ServiceRequest", [("patient", "Patient/1"), ("status", "active")])
+page = tx.search("ServiceRequest", query)
 """
 
 from __future__ import annotations

@@ -112,8 +112,15 @@ def parse_query(type: str, pairs: Sequence[tuple[str, str]], *, lenient: bool = 
         if condition.values:
             conditions.append(condition)
     return SearchQuery(
-        type, tuple(conditions), _count(control.get("_count")), control.get("_cursor"), _sort(type, control.get("_sort")),
-        control.get("_summary", ""), _total(control.get("_total")), tuple(ignored), tuple(used),
+        type,
+        tuple(conditions),
+        _count(control.get("_count")),
+        control.get("_cursor"),
+        _sort(type, control.get("_sort")),
+        control.get("_summary", ""),
+        _total(control.get("_total")),
+        tuple(ignored),
+        tuple(used),
     )
 
 
@@ -188,7 +195,9 @@ def _date(name: str, text: str) -> Value:
     # A + in a query string arrives as a space where the sender did not encode it.
     found = range_of(text[len(prefix) :].replace(" ", "+"))
     if found is None:
-        raise SearchValueError(f"The search parameter {name!r} needs a date (2026, 2026-03, 2026-03-14, 2026-03-14T09:30:00Z) after an optional prefix", name)
+        raise SearchValueError(
+            f"The search parameter {name!r} needs a date (2026, 2026-03, 2026-03-14, 2026-03-14T09:30:00Z) after an optional prefix", name
+        )
     return DateValue(prefix or "eq", found)
 
 
@@ -227,4 +236,3 @@ def _total(text: str | None) -> Literal["none", "accurate"]:
     if text in ("accurate", "estimate"):
         return "accurate"
     raise SearchValueError("_total needs none, estimate or accurate", "_total")
-

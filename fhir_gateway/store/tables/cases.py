@@ -24,8 +24,10 @@ class CaseRow(SQLModel, table=True):
         Index("ix_case_patient", "patient_id"),
         Index("ix_case_task", "task_id"),
         Index(
-            "ix_case_next_change", "next_change",
-            sqlite_where=text("next_change IS NOT NULL"), postgresql_where=text("next_change IS NOT NULL"),
+            "ix_case_next_change",
+            "next_change",
+            sqlite_where=text("next_change IS NOT NULL"),
+            postgresql_where=text("next_change IS NOT NULL"),
         ),
     )
 

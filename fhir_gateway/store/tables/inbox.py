@@ -20,8 +20,13 @@ class InboxRow(SQLModel, table=True):
     __tablename__ = "inbox"
     __table_args__ = (
         Index(
-            "uq_inbox_control", "sender", "control_id", "content_hash", unique=True,
-            sqlite_where=text("control_id IS NOT NULL"), postgresql_where=text("control_id IS NOT NULL"),
+            "uq_inbox_control",
+            "sender",
+            "control_id",
+            "content_hash",
+            unique=True,
+            sqlite_where=text("control_id IS NOT NULL"),
+            postgresql_where=text("control_id IS NOT NULL"),
         ),
         Index("ix_inbox_state", "state", "id"),
     )

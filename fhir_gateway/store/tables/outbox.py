@@ -17,12 +17,17 @@ class OutboxRow(SQLModel, table=True):
     __tablename__ = "outbox"
     __table_args__ = (
         Index(
-            "ix_outbox_due", "due_at", "pk",
-            sqlite_where=text("state = 'pending'"), postgresql_where=text("state = 'pending'"),
+            "ix_outbox_due",
+            "due_at",
+            "pk",
+            sqlite_where=text("state = 'pending'"),
+            postgresql_where=text("state = 'pending'"),
         ),
         Index(
-            "ix_outbox_dead", "pk",
-            sqlite_where=text("state = 'dead'"), postgresql_where=text("state = 'dead'"),
+            "ix_outbox_dead",
+            "pk",
+            sqlite_where=text("state = 'dead'"),
+            postgresql_where=text("state = 'dead'"),
         ),
     )
 

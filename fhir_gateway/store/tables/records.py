@@ -21,8 +21,10 @@ class RecordRow(SQLModel, table=True):
         Index("ix_record_patient", "patient_id", "resource"),
         Index("ix_record_resource", "resource"),
         Index(
-            "ix_record_orphan", "pk",
-            sqlite_where=text("orphan AND until IS NULL"), postgresql_where=text("orphan AND until IS NULL"),
+            "ix_record_orphan",
+            "pk",
+            sqlite_where=text("orphan AND until IS NULL"),
+            postgresql_where=text("orphan AND until IS NULL"),
         ),
     )
 

@@ -19,8 +19,12 @@ class TokenRow(SQLModel, table=True):
     __table_args__ = (
         Index("ix_search_token_code", "param", "code", "resource", "system"),
         Index(
-            "ix_search_token_system", "param", "system", "resource",
-            sqlite_where=text("system IS NOT NULL"), postgresql_where=text("system IS NOT NULL"),
+            "ix_search_token_system",
+            "param",
+            "system",
+            "resource",
+            sqlite_where=text("system IS NOT NULL"),
+            postgresql_where=text("system IS NOT NULL"),
         ),
         {"sqlite_with_rowid": False},
     )

@@ -116,9 +116,16 @@ def _outbox() -> None:
         sa.PrimaryKeyConstraint("pk"),
         sa.UniqueConstraint("key"),
     )
-    op.create_index("ix_outbox_dead", "outbox", ["pk"], unique=False, sqlite_where=sa.text("state = 'dead'"), postgresql_where=sa.text("state = 'dead'"))
     op.create_index(
-        "ix_outbox_due", "outbox", ["due_at", "pk"], unique=False, sqlite_where=sa.text("state = 'pending'"), postgresql_where=sa.text("state = 'pending'")
+        "ix_outbox_dead", "outbox", ["pk"], unique=False, sqlite_where=sa.text("state = 'dead'"), postgresql_where=sa.text("state = 'dead'")
+    )
+    op.create_index(
+        "ix_outbox_due",
+        "outbox",
+        ["due_at", "pk"],
+        unique=False,
+        sqlite_where=sa.text("state = 'pending'"),
+        postgresql_where=sa.text("state = 'pending'"),
     )
 
 

@@ -26,7 +26,18 @@ def with_control_id(message: bytes, control_id: str) -> bytes:
     return message.replace(b"|".join(fields), b"|".join([*fields[:9], control_id.encode(), *fields[10:]]), 1)
 
 
-OWN_NUMBERS = (b"REF-2026-0417", b"554321", b"RBH-778812", b"AUTH-2026-0088", b"CONS-90017", b"ROI-2026-1", b"CERT-7781", b"CM-33", b"PROC-8831", b"POL-RB-90017")
+OWN_NUMBERS = (
+    b"REF-2026-0417",
+    b"554321",
+    b"RBH-778812",
+    b"AUTH-2026-0088",
+    b"CONS-90017",
+    b"ROI-2026-1",
+    b"CERT-7781",
+    b"CM-33",
+    b"PROC-8831",
+    b"POL-RB-90017",
+)
 
 
 def numbered_referral(number: int) -> bytes:

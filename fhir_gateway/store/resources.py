@@ -124,8 +124,8 @@ class Resources:
         self,
         resource: Json,
         *,
-        clock: Clock = Clock(),
-        inbox_id: str | None = None,  # noqa: B008 - immutable
+        clock: Clock = Clock(),  # noqa: B008 - immutable
+        inbox_id: str | None = None,
         expected_version: int | None = None,
         known_by_key: bool = False,
     ) -> Stored:

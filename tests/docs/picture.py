@@ -18,7 +18,12 @@ from tests.stories import fixture
 
 STAFF = Principal("administrator", name="picture")
 NOW = datetime(2026, 9, 8, 15, 0, tzinfo=UTC)
-SENT = ("v2/ref_i12/breast-second-opinion/input.hl7", "v2/oru_r01/pathology-pdf/input.hl7", "v2/oru_r01/cbc/input.hl7", "v2/siu_s12/consultation-booked/input.hl7")
+SENT = (
+    "v2/ref_i12/breast-second-opinion/input.hl7",
+    "v2/oru_r01/pathology-pdf/input.hl7",
+    "v2/oru_r01/cbc/input.hl7",
+    "v2/siu_s12/consultation-booked/input.hl7",
+)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from fhir_gateway.bodies import TooLarge, read_body
+from fhir_gateway.bodies import KEPT_BYTES, CutShort, TooLarge, read_body
 from fhir_gateway.security.request import principal_of
 
 MEDIA_TYPES: Final = ("x-application/hl7-v2+er7", "application/hl7-v2", "application/hl7-v2+er7", "text/plain", "application/octet-stream")
@@ -26,19 +26,33 @@ async def receive(request: Request) -> Response:
     """Take one message in. In enhanced mode the answer is the application acknowledgement where the sender asked for one, else the commit acknowledgement."""
     principal_of(request)
     kind = request.headers.get("content-type", MEDIA_TYPES[0]).split(";")[0].strip().lower()
-    if kind not in MEDIA_TYPES:
-        return _refused(415, "not-supported", f"Content-Type '{kind[:60]}' is not HL7 v2; send {MEDIA_TYPES[0]} or {MEDIA_TYPES[1]}")
     gateway = request.app.state.gateway
     loop = asyncio.get_running_loop()
     peer = request.client.host if request.client else "?"
-    body = await read_body(request, gateway.settings.message_bytes)
+    try:
+        body = await read_body(request, gateway.settings.message_bytes)
+    except CutShort as cut:
+        if cut.length:
+            await loop.run_in_executor(
+                gateway.executor, gateway.keep_broken, cut.head, cut.length, "the sender went away in mid message", "http", peer
+            )
+        raise
     if isinstance(body, TooLarge):
         ack = await loop.run_in_executor(gateway.executor, gateway.refuse_oversize, body.head, body.length, body.sha256, "http", peer)
-        return Response(ack, 413, media_type=kind)
-    if not body:
+        return Response(ack, 413, media_type=_answered(kind))
+    if not body.strip():
         return _refused(400, "required", "The body is empty; it must hold one HL7 v2 message")
+    if kind not in MEDIA_TYPES or "content-encoding" in request.headers:
+        why = "sent with a Content-Type that is not HL7 v2" if kind not in MEDIA_TYPES else "sent packed (Content-Encoding), which is not read here"
+        await loop.run_in_executor(gateway.executor, gateway.keep_broken, body[:KEPT_BYTES], len(body), why, "http", peer)
+        return _refused(415, "not-supported", f"The body was {why}; send {MEDIA_TYPES[0]} or {MEDIA_TYPES[1]}. It is kept.")
     acks: list[bytes] = await loop.run_in_executor(gateway.executor, lambda: list(gateway.receive_v2(body, "http", peer)))
-    return Response(acks[-1] if acks else b"", 200 if acks else 202, media_type=kind if kind.endswith(("er7", "v2")) else MEDIA_TYPES[0])
+    return Response(acks[-1] if acks else b"", 200 if acks else 202, media_type=_answered(kind))
+
+
+def _answered(kind: str) -> str:
+    """The acknowledgement goes back as the message came, where that says HL7 v2."""
+    return kind if kind in MEDIA_TYPES[:3] else MEDIA_TYPES[0]
 
 
 def _refused(status: int, code: str, text: str) -> Response:

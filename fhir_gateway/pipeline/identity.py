@@ -38,9 +38,15 @@ def _typed(kind: str, resource: Json, wanted: tuple[str, ...]) -> Iterator[Ident
                 yield IdentityKey(f"{kind}:{type_code}", name)
 
 
+def identifiers(resource: Json) -> list[Json]:
+    """The identifiers of a resource, whether its type has one or many."""
+    given = resource.get("identifier") or []
+    return [one for one in (given if isinstance(given, list) else [given]) if isinstance(one, dict)]
+
+
 def _identifiers(resource: Json) -> Iterator[tuple[str, frozenset[str]]]:
     """Each identifier with a system, as (`system|value`, its v2-0203 type codes)."""
-    for identifier in resource.get("identifier") or ():
+    for identifier in identifiers(resource):
         system, value = identifier.get("system"), identifier.get("value")
         if not system or not value or identifier.get("use") == "old":
             continue

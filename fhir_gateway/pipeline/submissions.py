@@ -12,10 +12,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from fhir_gateway import metrics
-from fhir_gateway.errors import ConflictError, GatewayError, InvalidError, UnreadableError, UnsupportedError, operation_outcome
+from fhir_gateway.errors import ConflictError, GatewayError, InvalidError, UnsupportedError, operation_outcome
 from fhir_gateway.events import event
 from fhir_gateway.pipeline import bundles, writes
 from fhir_gateway.pipeline.casework import Casework
+from fhir_gateway.pipeline.entries import ORDER, Entry, check_number, entries_of, entry_of
 from fhir_gateway.pipeline.intake import FHIR_TYPE, Arrival
 from fhir_gateway.pipeline.search import searched
 from fhir_gateway.pipeline.translate import translated
@@ -23,7 +24,7 @@ from fhir_gateway.security.principal import Principal
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import InboxEntry, Store, Transaction
 from fhir_gateway.store.inbox import InboxState
-from fhir_gateway.validation import InvalidResourceError, decode, encode, validate
+from fhir_gateway.validation import encode, validate
 
 Json = dict[str, Any]
 Answer = tuple[int, bytes]
@@ -53,28 +54,37 @@ class BundleIntake:
     def _work(self, arrival: Arrival, principal: Principal, base: str) -> Answer:
         bundle: Json = {}
         try:
-            bundle = _readable(arrival.raw)
-            if bundle["type"] == "batch":
-                return self._batch(arrival, principal, base, bundle)
             with translated():
+                bundle = writes.given_object(arrival.raw)
+                _check(bundle)
+                if bundle["type"] == "batch":
+                    return self._batch(arrival, principal, base, bundle)
                 return self.store.run(principal, arrival.at, lambda tx: self._apply(tx, arrival, principal, base, bundle))
         except GatewayError as fault:
             return self._refuse(arrival, principal, bundle, fault)
         except Exception as fault:  # noqa: BLE001 - whatever a Bundle does to us, it is kept and answered
-            event("message-failed", "error", inbox=arrival.id, channel="fhir", type="Bundle", error=type(fault).__name__)
-            return self._refuse(
-                arrival, principal, bundle, ConflictError("The Bundle could not be worked on; it is kept and can be sent or retried again")
-            )
+            return self._refuse(arrival, principal, bundle, self._broken(arrival, fault))
 
-    def _apply(self, tx: Transaction, arrival: Arrival, principal: Principal, base: str, bundle: Json) -> Answer:
+    def _broken(self, arrival: Arrival, fault: Exception) -> GatewayError:
+        event("message-failed", "error", inbox=arrival.id, channel="fhir", type="Bundle", error=type(fault).__name__)
+        return ConflictError("This could not be worked on; the Bundle is kept and can be sent or retried again")
+
+    def _seen(self, tx: Transaction, arrival: Arrival, principal: Principal, bundle: Json) -> InboxEntry | None:
+        """The same Bundle from the same sender, if it came before. Raises ConflictError when staff have put it aside."""
         control_id = _identifier(bundle)
         same = tx.inbox.find_same(principal.organisation, control_id, arrival.hash) if control_id else None
+        if same is not None and same.state == "discarded":
+            raise SetAsideError("This very Bundle came before and was put aside by the clinic; send it under another identifier", "Bundle.identifier")
+        return same
+
+    def _apply(self, tx: Transaction, arrival: Arrival, principal: Principal, base: str, bundle: Json) -> Answer:
+        same = self._seen(tx, arrival, principal, bundle)
         if same is not None and same.state == "processed" and same.answer is not None:
             return 200, same.answer
         inbox_id = self._kept(tx, arrival, principal, bundle, same)
-        entries = bundles.entries_of(bundle, self.settings.bundle_entries, base)
+        entries = entries_of(bundle, self.settings.bundle_entries, base)
         responses = self._transact(tx, entries, base, inbox_id, arrival)
-        answer = encode({"resourceType": "Bundle", "type": "transaction-response", **({"entry": responses} if responses else {})})
+        answer = _answer("transaction-response", responses)
         tx.inbox.settle(inbox_id, "processed", answer=answer, answer_type=FHIR_TYPE)
         self._log(arrival, "processed", "200")
         return 200, answer
@@ -82,20 +92,28 @@ class BundleIntake:
     def _batch(self, arrival: Arrival, principal: Principal, base: str, bundle: Json) -> Answer:
         """Each entry on its own: what fails does not touch the others. Never replayed by recovery, which could repeat what was done."""
         given = bundle.get("entry") or []
-        if len(given) > self.settings.bundle_entries:
-            raise UnreadableError(f"The Bundle has {len(given)} entries; {self.settings.bundle_entries} is the limit", "Bundle.entry")
-        inbox_id = self.store.run(principal, arrival.at, lambda tx: self._kept(tx, arrival, principal, bundle, None, state="failed"))
+        check_number(len(given), self.settings.bundle_entries)
+
+        def keep(tx: Transaction) -> str | bytes:
+            same = self._seen(tx, arrival, principal, bundle)
+            if same is not None and same.state == "processed" and same.answer is not None:
+                return same.answer
+            return self._kept(tx, arrival, principal, bundle, same, state="failed")
+
+        kept = self.store.run(principal, arrival.at, keep)
+        if isinstance(kept, bytes):
+            return 200, kept
         responses: list[Json] = [{}] * len(given)
-        for position in sorted(range(len(given)), key=lambda p: (bundles.ORDER.get(given[p]["request"]["method"], 9), p)):
-            responses[position] = self._single(arrival, principal, base, given[position], position, inbox_id)
-        answer = encode({"resourceType": "Bundle", "type": "batch-response", **({"entry": responses} if responses else {})})
-        self.store.run(principal, arrival.at, lambda tx: tx.inbox.settle(inbox_id, "processed", answer=answer, answer_type=FHIR_TYPE))
+        for position in sorted(range(len(given)), key=lambda p: (ORDER[given[p]["request"]["method"]], p)):
+            responses[position] = self._single(arrival, principal, base, given[position], position, kept)
+        answer = _answer("batch-response", responses)
+        self.store.run(principal, arrival.at, lambda tx: tx.inbox.settle(kept, "processed", answer=answer, answer_type=FHIR_TYPE))
         self._log(arrival, "processed", "200")
         return 200, answer
 
     def _single(self, arrival: Arrival, principal: Principal, base: str, given: Json, position: int, inbox_id: str) -> Json:
         def work(tx: Transaction) -> Json:
-            entry = bundles.entry_of(given, f"Bundle.entry[{position}]", base)
+            entry = entry_of(given, f"Bundle.entry[{position}]", base)
             if entry.resource is not None:
                 writes.checked(entry.resource, entry.type, f"{entry.path}.resource")
             return self._transact(tx, [entry], base, inbox_id, arrival)[0]
@@ -105,14 +123,22 @@ class BundleIntake:
                 return self.store.run(principal, arrival.at, work)
         except GatewayError as fault:
             return bundles.failed(fault)
+        except Exception as fault:  # noqa: BLE001 - one entry's trouble is not the others'
+            return bundles.failed(self._broken(arrival, fault))
 
-    def _transact(self, tx: Transaction, entries: list[bundles.Entry], base: str, inbox_id: str, arrival: Arrival) -> list[Json]:
+    def _transact(self, tx: Transaction, entries: list[Entry], base: str, inbox_id: str, arrival: Arrival) -> list[Json]:
         """Write the entries, check what they point at, and let the cases they touch know."""
-        done = bundles.transact(tx, entries, self._options(base, inbox_id))
+        search = self._search(base)
+        done = bundles.transact(tx, entries, bundles.Options(base, self.settings.update_as_create, inbox_id, search))
         if self.settings.strict_references:
-            coming = {stored.reference for stored in done.written}
+            coming = {stored.reference for stored in done.written if not stored.deleted}
             writes.check_references(tx, [(f"{e.path}.resource", e.resource) for e in entries if e.resource], coming)
         self.casework.after(tx, done.written, arrival.at)
+        tasks = [position for position, entry in enumerate(entries) if entry.type == "Task" and entry.method in ("POST", "PUT")]
+        standing = tx.resources.read_many([f"Task/{entries[position].id}" for position in tasks])
+        for position in tasks:  # a Task that became a case's coordination Task has moved on
+            if (now := standing.get(f"Task/{entries[position].id}")) is not None:
+                done.responses[position] = bundles.renewed(done.responses[position], now)
         return done.responses
 
     def _kept(
@@ -128,7 +154,7 @@ class BundleIntake:
             channel="fhir",
             sender=principal.organisation,
             control_id=_identifier(bundle),
-            message_type=f"Bundle/{bundle.get('type', '')}"[:60],
+            message_type=_kind(bundle),
             raw=arrival.raw,
             content_hash=arrival.hash,
             charset="UTF-8",
@@ -142,7 +168,7 @@ class BundleIntake:
         def keep(tx: Transaction) -> None:
             control_id = _identifier(bundle)
             same = tx.inbox.find_same(principal.organisation, control_id, arrival.hash) if control_id else None
-            if same is not None and same.state == "processed":
+            if same is not None and same.state in ("processed", "discarded"):
                 return
             inbox_id = self._kept(tx, arrival, principal, bundle, same)
             state = "failed" if isinstance(fault, ConflictError) else "refused"
@@ -152,9 +178,6 @@ class BundleIntake:
         self._log(arrival, "refused", str(fault.http))
         return fault.http, answer
 
-    def _options(self, base: str, inbox_id: str) -> bundles.Options:
-        return bundles.Options(base, self.settings.strict_references, self.settings.update_as_create, inbox_id, self._search(base))
-
     def _search(self, base: str) -> bundles.Search:
         return lambda tx, type, pairs: searched(tx, type, pairs, base, self.settings)
 
@@ -163,19 +186,20 @@ class BundleIntake:
         event("message-received", inbox=arrival.id, channel="fhir", type="Bundle", bytes=len(arrival.raw), state=state, code=code)
 
 
-def _readable(raw: bytes) -> Json:
-    try:
-        bundle = decode(raw)
-    except InvalidResourceError as fault:
-        raise UnreadableError(fault.issues[0].text, issues=fault.issues) from None
+def _check(bundle: Json) -> None:
+    """Is this a Bundle that is worked on here? Raises InvalidError with every fault, UnsupportedEntryError for another kind of Bundle."""
     if bundle.get("resourceType") != "Bundle":
         raise InvalidError("Only a Bundle may be posted to the base address", "resourceType")
-    if bundle.get("type") not in KINDS:
-        raise UnsupportedEntryError(f"A Bundle of type '{str(bundle.get('type'))[:40]}' is not taken here; send transaction or batch", "Bundle.type")
-    issues = validate(bundle if bundle["type"] == "transaction" else _shell(bundle))
+    kind = bundle.get("type")
+    if kind not in KINDS:
+        raise UnsupportedEntryError(f"A Bundle of type '{str(kind)[:40]}' is not taken here; send transaction or batch", "Bundle.type")
+    issues = validate(bundle if kind == "transaction" else _shell(bundle))
     if issues:
         raise InvalidError(issues[0].text, issues=issues)
-    return bundle
+
+
+def _answer(kind: str, responses: list[Json]) -> bytes:
+    return encode({"resourceType": "Bundle", "type": kind, **({"entry": responses} if responses else {})})
 
 
 def _shell(batch: Json) -> Json:
@@ -191,6 +215,18 @@ class UnsupportedEntryError(UnsupportedError):
     """A Bundle of a kind that is not worked on: the body is at fault, not the method."""
 
     http = 422
+
+
+class SetAsideError(ConflictError):
+    """Staff have put this very message aside for good."""
+
+
+def _kind(bundle: Json) -> str:
+    """What the inbox calls it: `Bundle/transaction`, the type of a resource that is none, "" for what could not be read."""
+    name, kind = bundle.get("resourceType"), bundle.get("type")
+    if name != "Bundle":
+        return name[:60] if isinstance(name, str) else ""
+    return f"Bundle/{kind[:40]}" if isinstance(kind, str) else "Bundle"
 
 
 def _identifier(bundle: Json) -> str | None:

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
-from urllib.parse import parse_qsl
+from typing import Any
 
-from fhir_gateway.errors import GoneError, InvalidError, NotFoundError, PreconditionError, UnknownParameterError, UnreadableError, UnsupportedError
+from fhir_gateway.errors import GoneError, InvalidError, NotFoundError, PreconditionError, UnreadableError
+from fhir_gateway.pipeline import conditions
 from fhir_gateway.pipeline.guards import guard_delete, guard_write
-from fhir_gateway.pipeline.identity import keys_of
+from fhir_gateway.pipeline.identity import identifiers, keys_of
 from fhir_gateway.pipeline.references import references
 from fhir_gateway.pipeline.results import Written
 from fhir_gateway.store import Stored, Transaction
-from fhir_gateway.store.errors import SearchError
+from fhir_gateway.store.errors import RaceLostError, VersionConflictError
 from fhir_gateway.store.ids import new_id
-from fhir_gateway.store.search import parse_query
 from fhir_gateway.validation import InvalidResourceError, Issue, decode, shapes, validate
-from mappers.result import IdentityKey, Json
-
-MAX_MATCHES: Final = 2
-"""A condition needs to know only: none, one, or several."""
+from mappers.result import Json
 
 
 def given_object(raw: bytes) -> Json:
@@ -34,44 +30,49 @@ def checked(resource: Json, type: str, at: str = "") -> Json:
     """The resource when it is legal and of this type. Raises InvalidError with every fault."""
     given = resource.get("resourceType")
     if isinstance(given, str) and given != type and shapes.known(given):
-        raise InvalidError(f"A {given} can't be written at the address of {type}", f"{at}resourceType" if at else "resourceType")
+        raise InvalidError(f"A {given} can't be written at the address of {type}", f"{at}.resourceType" if at else "resourceType")
     issues = validate(resource, at)
     if issues:
         raise InvalidError(issues[0].text, issues=issues)
     return resource
 
 
-def create(tx: Transaction, resource: Json, *, id: str | None = None, inbox_id: str | None = None) -> Written:
-    """Always a new resource. It claims the identity keys nobody holds."""
+def create(
+    tx: Transaction, resource: Json, *, id: str | None = None, inbox_id: str | None = None, keyed: bool = False, fresh: bool = False
+) -> Written:
+    """Always a new resource. It claims the identity keys nobody holds.
+
+    keyed: the caller has claimed them under `id`. fresh: `id` was made for this resource.
+    """
     guard_write(tx, None, resource)
-    stored = tx.resources.create(resource, id=id, inbox_id=inbox_id)
-    tx.keys.claim(keys_of(resource), stored.type, stored.id, strict=False)
+    stored = tx.resources.create(resource, id=id, fresh=fresh, inbox_id=inbox_id)
+    if not keyed:
+        tx.keys.claim(keys_of(resource), stored.type, stored.id, strict=False)
     return Written(stored, created=True)
 
 
-def create_if_none(tx: Transaction, resource: Json, condition: str, *, id: str | None = None, inbox_id: str | None = None) -> Written:
+def create_if_none(tx: Transaction, resource: Json, condition: str, *, inbox_id: str | None = None) -> Written:
     """Conditional create: the one match as it is, or a new resource. Two at once never both create (identity keys, or a named lock)."""
     type = str(resource["resourceType"])
-    key = _as_key(type, condition)
-    if key is None:
-        tx.lock(f"{type}?{condition}")
-    elif holder := next(iter(tx.keys.find([key])), None):
-        held = tx.resources.read(type, holder[2])
-        if held is not None and not held.deleted:
-            return Written(held, created=False, changed=False)
-    found = matches(tx, type, condition)
-    if len(found) > 1:
-        raise PreconditionError(f"The condition on {type} matches several resources", f"{type}")
-    if found:
-        return Written(found[0], created=False, changed=False)
-    identity = id or new_id()
-    if key is not None:
-        tx.keys.claim([key], type, identity, strict=True)
-    return create(tx, resource, id=identity, inbox_id=inbox_id)
+    asked = conditions.read(type, condition)
+    conditions.hold(tx, [asked])
+    names = asked.keys(resource)
+    holder = next(iter(tx.keys.find(names)), None)
+    found = conditions.match(tx, asked) or (tx.resources.read(type, holder.id) if holder else None)
+    if found is not None and not found.deleted:
+        return Written(found, created=False, changed=False)
+    identity = new_id()
+    tx.keys.claim(names, type, identity, strict=True)
+    return create(tx, resource, id=identity, inbox_id=inbox_id, fresh=True)
 
 
-def update(tx: Transaction, resource: Json, id: str, version: int | None, *, create_allowed: bool, inbox_id: str | None = None) -> Written:
-    """A new version, or the first one under this id. The same content again makes no new version."""
+def update(
+    tx: Transaction, resource: Json, id: str, version: int | None, *, create_allowed: bool, inbox_id: str | None = None, keyed: bool = False
+) -> Written:
+    """A new version, or the first one under this id. The same content again makes no new version.
+
+    keyed: the caller has claimed the keys nobody held. Without `version` the last writer stands: losing a race is tried again, not reported.
+    """
     type = str(resource["resourceType"])
     held = tx.resources.read(type, id)
     if held is None:
@@ -79,15 +80,35 @@ def update(tx: Transaction, resource: Json, id: str, version: int | None, *, cre
             raise PreconditionError(f"If-Match names a version of {type}/{id}, which does not exist")
         if not create_allowed:
             raise NotFoundError(f"There is no {type}/{id}, and creating by PUT is switched off")
-        return create(tx, {**resource, "id": id}, id=id, inbox_id=inbox_id)
+        return create(tx, {**resource, "id": id}, id=id, inbox_id=inbox_id, keyed=keyed)
     if version is not None and held.version != version:
         raise PreconditionError(f"{type}/{id} is at version {held.version}, not {version}")
     if not held.deleted and _same(held.resource, resource):
         return Written(held, created=False, changed=False)
     guard_write(tx, None if held.deleted else held.resource, resource)
-    stored = tx.resources.update({**resource, "id": id}, inbox_id=inbox_id, clock=held.clock, expected_version=held.version)
-    tx.keys.claim(keys_of(resource), type, id, strict=False)
+    try:
+        stored = tx.resources.update({**resource, "id": id}, inbox_id=inbox_id, clock=held.clock, expected_version=held.version)
+    except VersionConflictError as fault:
+        if version is None:
+            raise RaceLostError("another transaction changed the resource between reading and writing it") from fault
+        raise
+    _rename(tx, held, resource)
+    if not keyed:
+        tx.keys.claim(keys_of(resource), type, id, strict=False)
     return Written(stored, created=held.deleted)
+
+
+def _rename(tx: Transaction, held: Stored, resource: Json) -> None:
+    """Free the keys of identifiers that an update takes away: a number corrected here names somebody else, whose next message must not land on this one.
+
+    An identifier kept as `old` still names this resource.
+    """
+    still = {f"{i.get('system')}|{i.get('value')}" for i in identifiers(resource)}
+    gone = {key for key in (() if held.deleted else keys_of(held.resource)) if key.value not in still}
+    if gone:
+        kept = [key for key in tx.keys.of(held.type, held.id) if key not in gone]
+        tx.keys.release(held.type, held.id)
+        tx.keys.claim(kept, held.type, held.id, strict=True)
 
 
 def delete(tx: Transaction, type: str, id: str, version: int | None = None) -> Stored | None:
@@ -103,6 +124,16 @@ def delete(tx: Transaction, type: str, id: str, version: int | None = None) -> S
     return gone
 
 
+def vread(tx: Transaction, type: str, id: str, version: int) -> Stored:
+    """One version. Raises NotFoundError, or GoneError for the version that says it was deleted."""
+    stored = tx.resources.vread(type, id, version)
+    if stored is None:
+        raise NotFoundError(f"There is no version {version} of {type}/{id[:64]}")
+    if stored.deleted:
+        raise GoneError(f"{type}/{id} was deleted in version {version}")
+    return stored
+
+
 def read(tx: Transaction, type: str, id: str) -> Stored:
     """The current version. Raises NotFoundError, or GoneError for a deleted one."""
     stored = tx.resources.read(type, id)
@@ -111,19 +142,6 @@ def read(tx: Transaction, type: str, id: str) -> Stored:
     if stored.deleted:
         raise GoneError(f"{type}/{id} was deleted")
     return stored
-
-
-def matches(tx: Transaction, type: str, condition: str) -> list[Stored]:
-    """Up to two resources that a condition (`identifier=…`, absolute or relative address or bare query) matches."""
-    query = condition.partition("?")[2] if "?" in condition else condition
-    pairs = parse_qsl(query, keep_blank_values=True)
-    if not pairs:
-        raise UnreadableError(f"A condition on {type} must name at least one search parameter", type)
-    try:
-        page = tx.search(type, parse_query(type, [*pairs, ("_count", str(MAX_MATCHES))]))
-    except SearchError as fault:
-        raise UnknownParameterError(str(fault), type) from None
-    return list(page.entries)
 
 
 def check_references(tx: Transaction, resources: Iterable[tuple[str, Json]], coming: set[str]) -> None:
@@ -145,12 +163,6 @@ def check_references(tx: Transaction, resources: Iterable[tuple[str, Json]], com
         raise InvalidError("A reference names a resource that does not exist", issues=issues)
 
 
-def supported(type: str) -> None:
-    """Refuse types no model is held for."""
-    if not shapes.known(type):
-        raise UnsupportedError(f"'{type[:64]}' is not a resource type of FHIR R4 known here")
-
-
 def _same(held: Json, given: Json) -> bool:
     """Is the content equal but for id and what the server sets in meta?"""
     return _content(held) == _content(given)
@@ -160,14 +172,3 @@ def _content(resource: Json) -> Json:
     content: dict[str, Any] = {key: value for key, value in resource.items() if key not in ("id", "meta")}
     meta = {key: value for key, value in (resource.get("meta") or {}).items() if key not in ("versionId", "lastUpdated")}
     return {**content, "meta": meta} if meta else content
-
-
-def _as_key(type: str, condition: str) -> IdentityKey | None:
-    """`identifier=system|value` alone is an identity key; anything else is not."""
-    query = condition.partition("?")[2] if "?" in condition else condition
-    pairs = parse_qsl(query)
-    if len(pairs) == 1 and pairs[0][0] == "identifier" and "," not in pairs[0][1]:
-        system, bar, value = pairs[0][1].partition("|")
-        if bar and system and value:
-            return IdentityKey(type, f"{system}|{value}")
-    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from email.utils import format_datetime
@@ -15,6 +16,8 @@ from fhir_gateway.validation import Issue, encode
 
 FHIR_JSON: Final = "application/fhir+json"
 _READ: Final = ("application/fhir+json", "application/json", "text/json", "application/json+fhir")
+_REFUSED = re.compile(r"(?:^|;)\s*q\s*=\s*0(?:\.0*)?\s*(?:;|$)")
+_CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)
 _XML: Final = ("xml", "text/xml", "application/xml", "application/fhir+xml", "application/xml+fhir")
 
 
@@ -39,23 +42,40 @@ def refused(error: GatewayError) -> Response:
     return outcome(error.issues, error.http)
 
 
-def check_accept(request: Request) -> None:
-    """Only JSON is written. `_format` outranks the Accept header. Raises NotAcceptableError for a format that excludes JSON."""
+def check_accept(request: Request, *also: str) -> None:
+    """Only JSON is written. `_format` outranks the Accept header. Raises NotAcceptableError for a format that excludes JSON and all of `also`."""
     wanted = request.query_params.get("_format")
     if wanted is not None:
         if wanted.replace(" ", "+").split(";")[0].strip().lower() not in ("json", *_READ):
             raise NotAcceptableError(f"_format '{wanted[:40]}' is not written here; use json")
         return
-    accept = request.headers.get("accept", "*/*").lower()
-    kinds = [part.split(";")[0].strip() for part in accept.split(",") if part.strip()]
-    if kinds and not any(kind in (*_READ, "*/*", "application/*", "text/html") for kind in kinds):
+    accepted = accepted_types(request)
+    if accepted and not any(kind in (*_READ, *also, "*/*", "application/*", "text/html") for kind in accepted):
         raise NotAcceptableError("Answers are written as application/fhir+json only")
 
 
+def accepted_types(request: Request) -> list[str]:
+    """The media types of the Accept header, without parameters; those refused by `q=0` are left out."""
+    parts = [part.partition(";") for part in request.headers.get("accept", "*/*").lower().split(",")]
+    return [kind.strip() for kind, _, parameters in parts if kind.strip() and not _REFUSED.search(parameters)]
+
+
 def check_content_type(request: Request) -> None:
-    """Only JSON is read. Raises MediaTypeError; a missing Content-Type is taken as JSON."""
-    given = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if given in _XML:
+    """Only JSON in UTF-8 is read. Raises MediaTypeError; a missing Content-Type is taken as JSON."""
+    given, _, parameters = request.headers.get("content-type", "").partition(";")
+    kind = given.strip().lower()
+    if kind in _XML:
         raise MediaTypeError("FHIR XML is not read here; send application/fhir+json")
-    if given and given not in _READ:
-        raise MediaTypeError(f"Content-Type '{given[:60]}' is not read here; send application/fhir+json")
+    if kind and kind not in _READ:
+        raise MediaTypeError(f"Content-Type '{kind[:60]}' is not read here; send application/fhir+json")
+    charset = _CHARSET.search(parameters)
+    if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise MediaTypeError(f"FHIR JSON is UTF-8; charset '{charset[1][:40]}' is not read here")
+    check_encoding(request)
+
+
+def check_encoding(request: Request) -> None:
+    """Bodies are read as they are. Raises MediaTypeError for a packed one."""
+    packed = request.headers.get("content-encoding", "identity").strip().lower()
+    if packed not in ("", "identity"):
+        raise MediaTypeError(f"Content-Encoding '{packed[:40]}' is not read here; send the body unpacked")

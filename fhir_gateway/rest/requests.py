@@ -35,6 +35,14 @@ def expected_version(request: Request) -> int | None:
     return int(match.group(1))
 
 
+def condition(request: Request) -> str | None:
+    """If-None-Exist. Raises UnreadableError when it is there and empty: creating without looking is not what was asked."""
+    given = request.headers.get("if-none-exist")
+    if given is not None and not given.strip():
+        raise UnreadableError("If-None-Exist is empty; it must name at least one search parameter")
+    return given
+
+
 def not_modified(request: Request, version: int, last_updated: datetime) -> bool:
     """Does the client hold this version already (If-None-Match, If-Modified-Since)?"""
     given = request.headers.get("if-none-match")

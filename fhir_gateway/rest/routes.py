@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fhir_gateway.bodies import TooLarge, read_body
-from fhir_gateway.errors import NotFoundError, TooLargeError, UnreadableError
+from fhir_gateway.bodies import KEPT_BYTES, CutShort, TooLarge, read_body
+from fhir_gateway.errors import GatewayError, MediaTypeError, NotFoundError, TooLargeError
 from fhir_gateway.pipeline import Gateway
 from fhir_gateway.pipeline.results import RawMessage, Written
-from fhir_gateway.pipeline.writes import given_object
+from fhir_gateway.pipeline.writes import checked, given_object
 from fhir_gateway.rest import answers, capability, requests
 from fhir_gateway.security.request import principal_of
 from fhir_gateway.validation import shapes
+from fhir_gateway.validation.primitives import TEXT
 from fhir_gateway.wording import moment_of
 
+FORM: Final = "application/x-www-form-urlencoded"
 router = APIRouter()
 Result = TypeVar("Result")
 
@@ -29,19 +31,30 @@ async def _run(request: Request, work: Callable[[], Result]) -> Result:
     return await asyncio.get_running_loop().run_in_executor(request.app.state.gateway.executor, work)
 
 
-async def _body(request: Request, gateway: Gateway, channel: str = "fhir") -> bytes:
+async def _body(request: Request) -> bytes:
+    """The body of a single write. Raises MediaTypeError, TooLargeError."""
     answers.check_content_type(request)
+    return await _whole(request)
+
+
+async def _whole(request: Request) -> bytes:
+    """A body within the limit; of one over it the beginning is kept in the inbox. Raises TooLargeError."""
+    gateway: Gateway = request.app.state.gateway
     body = await read_body(request, gateway.settings.message_bytes)
     if isinstance(body, TooLarge):
-        peer = request.client.host if request.client else "?"
-        await _run(request, lambda: gateway.refuse_oversize(body.head, body.length, body.sha256, channel, peer))
+        await _run(request, lambda: gateway.refuse_oversize(body.head, body.length, body.sha256, "fhir", _peer(request)))
         raise TooLargeError(f"The body is over the limit of {gateway.settings.message_bytes} bytes; its beginning was kept")
     return body
 
 
+def _peer(request: Request) -> str:
+    return request.client.host if request.client else "?"
+
+
 @router.get("/fhir/metadata", summary="What this server can do")
+@router.head("/fhir/metadata", include_in_schema=False)
 async def metadata(request: Request) -> Response:
-    """The CapabilityStatement, made from what is there."""
+    """The CapabilityStatement, made from what is there. The one address that needs no sign-in."""
     answers.check_accept(request)
     return answers.answer(capability.statement(requests.base_of(request), request.app.state.gateway))
 
@@ -50,24 +63,40 @@ async def metadata(request: Request) -> Response:
 @router.post("/fhir/", include_in_schema=False)
 async def bundle(request: Request) -> Response:
     """A Bundle passes the inbox like a message: kept first, answered when its effect is committed."""
-    answers.check_accept(request)
+    principal = principal_of(request)
     gateway: Gateway = request.app.state.gateway
-    body = await _body(request, gateway)
-    principal, base = principal_of(request), requests.base_of(request)
+    try:
+        body = await _whole(request)
+    except CutShort as cut:
+        await _keep(request, cut.head, cut.length, "the sender went away in mid Bundle")
+        raise
+    try:
+        answers.check_accept(request)
+        answers.check_content_type(request)
+    except GatewayError:
+        await _keep(request, body[:KEPT_BYTES], len(body), "sent or asked for in a format not done here")
+        raise
+    base = requests.base_of(request)
     status, content = await _run(request, lambda: gateway.receive_bundle(body, principal, base))
     return answers.answer(content, status)
+
+
+async def _keep(request: Request, head: bytes, length: int, why: str) -> None:
+    """What arrived at the Bundle entrance and can't be taken is kept all the same."""
+    if length:
+        await _run(request, lambda: request.app.state.gateway.keep_broken(head, length, why, "fhir", _peer(request)))
 
 
 @router.api_route("/fhir/ServiceRequest/{id}/$completeness", methods=["GET", "POST"], summary="What the case still lacks")
 async def completeness(request: Request, id: str) -> Response:
     """GuidanceResponse: gates, items, reasons, due dates; `asOf` asks what the answer would have been then."""
+    principal = principal_of(request)
     answers.check_accept(request)
     gateway: Gateway = request.app.state.gateway
     given = request.query_params.get("asOf")
     if given is None and request.method == "POST":
-        given = _parameter(await _body(request, gateway), "asOf")
+        given = _parameter(await _body(request), "asOf")
     moment = moment_of(given, gateway.settings.zone, "asOf") if given else None
-    principal = principal_of(request)
     return answers.answer(await _run(request, lambda: gateway.completeness(principal, id, moment)))
 
 
@@ -75,9 +104,7 @@ def _parameter(body: bytes, name: str) -> str | None:
     """A primitive parameter out of a Parameters resource, None when the body is empty or does not hold it."""
     if not body.strip():
         return None
-    given = given_object(body)
-    if given.get("resourceType") != "Parameters":
-        raise UnreadableError("The body of an operation is a Parameters resource", "resourceType")
+    given = checked(given_object(body), "Parameters")
     for entry in given.get("parameter") or ():
         if isinstance(entry, dict) and entry.get("name") == name:
             return next((str(value) for key, value in entry.items() if key.startswith("value")), None)
@@ -85,42 +112,51 @@ def _parameter(body: bytes, name: str) -> str | None:
 
 
 @router.get("/fhir/{type}", summary="Search one resource type")
+@router.head("/fhir/{type}", include_in_schema=False)
 @router.post("/fhir/{type}/_search", summary="Search one resource type, parameters in the body")
 async def search(request: Request, type: str) -> Response:
     """A searchset Bundle with links built from the request."""
-    answers.check_accept(request)
-    gateway: Gateway = request.app.state.gateway
-    _known(type)
-    form = b""
-    if request.method == "POST":
-        read = await read_body(request, gateway.settings.message_bytes)
-        form = read if isinstance(read, bytes) else read.head
-    pairs, base, lenient = requests.search_pairs(request, form), requests.base_of(request), requests.lenient(request)
     principal = principal_of(request)
+    answers.check_accept(request)
+    _known(type)
+    gateway: Gateway = request.app.state.gateway
+    form = await _form(request) if request.method == "POST" else b""
+    pairs, base, lenient = requests.search_pairs(request, form), requests.base_of(request), requests.lenient(request)
     return answers.answer(await _run(request, lambda: gateway.search(principal, type, pairs, base, lenient=lenient)))
+
+
+async def _form(request: Request) -> bytes:
+    """search.html#Introduction: parameters come as a form. Raises MediaTypeError, TooLargeError."""
+    kind = request.headers.get("content-type", FORM).partition(";")[0].strip().lower()
+    answers.check_encoding(request)
+    if kind != FORM:
+        raise MediaTypeError(f"The parameters of _search are sent as {FORM}, not as '{kind[:60]}'")
+    return await _whole(request)
 
 
 @router.post("/fhir/{type}", summary="Create")
 async def create(request: Request, type: str) -> Response:
     """A new resource; with If-None-Exist only when nothing matches."""
+    principal = principal_of(request)
     answers.check_accept(request)
-    gateway: Gateway = request.app.state.gateway
     _known(type)
-    body = await _body(request, gateway)
-    principal, condition = principal_of(request), request.headers.get("if-none-exist")
+    gateway: Gateway = request.app.state.gateway
+    body, condition = await _body(request), requests.condition(request)
     written = await _run(request, lambda: gateway.create(principal, type, body, condition))
     return _written(request, written)
 
 
-@router.api_route("/fhir/{type}/{id}", methods=["GET", "HEAD"], summary="Read")
+@router.get("/fhir/{type}/{id}", summary="Read")
+@router.head("/fhir/{type}/{id}", include_in_schema=False)
 async def read(request: Request, type: str, id: str) -> Response:
     """The current version; 304 when the client holds it, 410 when it was deleted."""
-    answers.check_accept(request)
-    gateway: Gateway = request.app.state.gateway
-    _known(type)
     principal = principal_of(request)
+    _known(type)
+    gateway: Gateway = request.app.state.gateway
+    _legal(type, id)
     if type == "Binary" and (raw := await _run(request, lambda: gateway.raw_message(principal, id))) is not None:
         return _raw(request, raw)
+    answers.check_accept(request)
     stored = await _run(request, lambda: gateway.read(principal, type, id))
     headers = answers.version_headers(stored.version, stored.last_updated)
     if requests.not_modified(request, stored.version, stored.last_updated):
@@ -129,24 +165,30 @@ async def read(request: Request, type: str, id: str) -> Response:
 
 
 @router.get("/fhir/{type}/{id}/_history/{version}", summary="Read one version")
+@router.head("/fhir/{type}/{id}/_history/{version}", include_in_schema=False)
 async def vread(request: Request, type: str, id: str, version: str) -> Response:
     """One version as it was."""
+    principal = principal_of(request)
     answers.check_accept(request)
-    gateway: Gateway = request.app.state.gateway
     _known(type)
+    _legal(type, id)
+    gateway: Gateway = request.app.state.gateway
     number = int(version) if version.isdecimal() and len(version) < 10 else 0
-    stored = await _run(request, lambda: gateway.vread(principal_of(request), type, id, number))
-    return answers.answer(stored.body, headers=answers.version_headers(stored.version, stored.last_updated))
+    stored = await _run(request, lambda: gateway.vread(principal, type, id, number))
+    headers = answers.version_headers(stored.version, stored.last_updated)
+    if requests.not_modified(request, stored.version, stored.last_updated):
+        return Response(None, 304, headers)
+    return answers.answer(stored.body, headers=headers)
 
 
 @router.put("/fhir/{type}/{id}", summary="Update, or create with this id")
 async def update(request: Request, type: str, id: str) -> Response:
     """A new version; If-Match guards against overwriting what the client has not seen."""
+    principal = principal_of(request)
     answers.check_accept(request)
-    gateway: Gateway = request.app.state.gateway
     _known(type)
-    body = await _body(request, gateway)
-    principal, version = principal_of(request), requests.expected_version(request)
+    gateway: Gateway = request.app.state.gateway
+    body, version = await _body(request), requests.expected_version(request)
     written = await _run(request, lambda: gateway.update(principal, type, id, body, version))
     return _written(request, written)
 
@@ -154,9 +196,12 @@ async def update(request: Request, type: str, id: str) -> Response:
 @router.delete("/fhir/{type}/{id}", summary="Delete")
 async def delete(request: Request, type: str, id: str) -> Response:
     """Marks the resource deleted; its versions stay. Repeating it is no error."""
-    gateway: Gateway = request.app.state.gateway
+    principal = principal_of(request)
+    answers.check_accept(request)
     _known(type)
-    principal, version = principal_of(request), requests.expected_version(request)
+    _legal(type, id)
+    gateway: Gateway = request.app.state.gateway
+    version = requests.expected_version(request)
     await _run(request, lambda: gateway.delete(principal, type, id, version))
     return Response(None, 204)
 
@@ -164,6 +209,12 @@ async def delete(request: Request, type: str, id: str) -> Response:
 def _known(type: str) -> None:
     if not shapes.known(type):
         raise NotFoundError(f"'{type[:64]}' is not a resource type of FHIR R4 known here")
+
+
+def _legal(type: str, id: str) -> None:
+    """What can't be an id names nothing, and is not asked of the database."""
+    if not TEXT["id"].fullmatch(id):
+        raise NotFoundError(f"There is no {type} under an id of that form")
 
 
 def _written(request: Request, written: Written) -> Response:
@@ -181,8 +232,9 @@ def _written(request: Request, written: Written) -> Response:
 
 
 def _raw(request: Request, raw: RawMessage) -> Response:
-    """A kept message as Binary: its bytes when the client asks for their type, the FHIR resource otherwise."""
-    accept = request.headers.get("accept", "")
-    if raw.content_type.split(";")[0] in accept:
+    """A kept message as Binary: its bytes when the client asks for their type, the FHIR resource otherwise (binary.html#rest)."""
+    kind = raw.content_type.partition(";")[0]
+    answers.check_accept(request, kind)
+    if kind in answers.accepted_types(request) and "_format" not in request.query_params:
         return Response(raw.content, 200, media_type=raw.content_type)
     return answers.answer(raw.as_resource())

@@ -1,0 +1,128 @@
+"""The entries of a FHIR transaction or batch, taken apart and checked one by one before anything is done. R4 http.html#transaction."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fhir_gateway.errors import GatewayError, InvalidError, PreconditionError, TooLargeError, UnsupportedError
+from fhir_gateway.validation import Issue, shapes
+from fhir_gateway.validation.primitives import TEXT
+
+Json = dict[str, Any]
+ORDER: Final = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
+"""http.html#trules: the order in which a transaction is worked on."""
+_VERSION = re.compile(r'(?:W/)?"?(\d{1,18})"?', re.ASCII)
+
+
+@dataclass(slots=True)
+class Entry:
+    """One entry of a transaction or batch.
+
+    path: its FHIRPath. id: "" where it is still to be found. new: a resource that the transaction makes under an id of the server's choice.
+    late: its identity keys are free only when another entry has been deleted. history: the version a GET asks for.
+    """
+
+    path: str
+    method: str
+    type: str
+    id: str
+    query: str
+    full_url: str
+    resource: Json | None
+    if_none_exist: str | None
+    if_match: int | None
+    history: int | None = None
+    new: bool = False
+    late: bool = False
+
+
+def entries_of(bundle: Json, limit: int, base: str) -> list[Entry]:
+    """Take the entries apart. Raises InvalidError with every entry that is no request, TooLargeError when there are too many."""
+    given = bundle.get("entry") or []
+    check_number(len(given), limit)
+    issues: list[Issue] = []
+    made: list[Entry] = []
+    for position, entry in enumerate(given):
+        try:
+            made.append(entry_of(entry, f"Bundle.entry[{position}]", base))
+        except GatewayError as fault:
+            issues += fault.issues
+    if issues:
+        raise InvalidError(issues[0].text, issues=issues)
+    return made
+
+
+def check_number(entries: int, limit: int) -> None:
+    """Raises TooLargeError for a Bundle of more than `limit` entries."""
+    if entries > limit:
+        raise TooLargeError(f"The Bundle has {entries} entries; {limit} is the limit", "Bundle.entry")
+
+
+def entry_of(entry: Json, path: str, base: str) -> Entry:
+    """One entry taken apart. Raises InvalidError, UnsupportedError or PreconditionError, located."""
+    request = entry.get("request") or {}
+    method = request.get("method", "")
+    if method not in ORDER or method == "PATCH":
+        raise UnsupportedError(f"{method or 'An entry without a method'} is not done in a Bundle here", f"{path}.request.method")
+    type, identity, history, query = _address(request.get("url", ""), method, f"{path}.request.url", base)
+    resource = entry.get("resource")
+    if method in ("POST", "PUT"):
+        _fits(resource, type, identity if method == "PUT" else "", path)
+    if method in ("PUT", "DELETE") and not identity and not query:
+        raise InvalidError(f"{method} needs an id or a condition", f"{path}.request.url")
+    if method == "POST" and (identity or query):
+        raise UnsupportedError("POST takes a type alone: an id needs PUT, a condition ifNoneExist", f"{path}.request.url")
+    if method in ("PUT", "DELETE") and identity and query:
+        raise UnsupportedError(f"{method} takes an id or a condition, not both", f"{path}.request.url")
+    return Entry(
+        path,
+        method,
+        type,
+        identity,
+        query,
+        entry.get("fullUrl", ""),
+        resource if method in ("POST", "PUT") else None,
+        request.get("ifNoneExist") if method == "POST" else None,
+        _version(request.get("ifMatch"), path),
+        history,
+    )
+
+
+def _address(url: str, method: str, path: str, base: str) -> tuple[str, str, int | None, str]:
+    """request.url as (type, id, version, query)."""
+    if base and url.startswith(f"{base}/"):
+        url = url[len(base) + 1 :]
+    address, _, query = url.lstrip("/").partition("?")
+    type, *rest = address.split("/")
+    if not shapes.known(type):
+        raise UnsupportedError(f"'{type[:64]}' is not a resource type of FHIR R4 known here", path)
+    history = None
+    if method in ("GET", "HEAD") and len(rest) == 3 and rest[1] == "_history" and rest[2].isdecimal() and len(rest[2]) < 10:
+        history, rest = int(rest[2]), rest[:1]
+    if len(rest) > 1:
+        raise UnsupportedError("request.url must be Type, Type/id or Type?condition", path)
+    identity = rest[0] if rest else ""
+    if identity and not TEXT["id"].fullmatch(identity):
+        raise InvalidError("The id in request.url is not a legal id", path)
+    return type, identity, history, query
+
+
+def _fits(resource: Any, type: str, identity: str, path: str) -> None:
+    """A write brings a resource of the type, and under the id, that it is addressed to."""
+    if not isinstance(resource, dict):
+        raise InvalidError("POST and PUT need a resource", f"{path}.resource")
+    if resource.get("resourceType") != type:
+        raise InvalidError(f"The resource is no {type}", f"{path}.resource.resourceType")
+    if identity and resource.get("id", identity) != identity:
+        raise InvalidError("The id of the resource and of request.url differ", f"{path}.resource.id")
+
+
+def _version(text: str | None, path: str) -> int | None:
+    if text is None:
+        return None
+    match = _VERSION.fullmatch(text.strip())
+    if match is None:
+        raise PreconditionError('ifMatch must be a version such as W/"3"', f"{path}.request.ifMatch")
+    return int(match[1])

@@ -12,10 +12,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fhir_gateway import metrics
+from fhir_gateway import health, metrics
 from fhir_gateway.errors import GatewayError
 from fhir_gateway.events import event
-from fhir_gateway.rest import answers
+from fhir_gateway.hl7v2 import http
+from fhir_gateway.rest import answers, routes
 from fhir_gateway.security.request import principal_of
 from fhir_gateway.validation import Issue
 
@@ -117,7 +118,8 @@ async def on_unknown_method(request: Request, _: Exception) -> Response:
 
 def _methods(request: Request) -> list[str]:
     """What is done at this address: one address may have several routes, each with its own methods."""
-    here = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    known = [route for router in (routes.router, http.router, health.router) for route in router.routes]
+    here = [route for route in known if route.matches(request.scope)[0] is not Match.NONE]
     return sorted({method for route in here for method in getattr(route, "methods", None) or ()})
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from fhir_gateway.cli.connection import STAFF, gateway
-from fhir_gateway.cli.terminal import out, write
+from fhir_gateway.cli.terminal import out, stop, write
 from fhir_gateway.settings import Settings
 from fhir_gateway.validation import encode
 from fhir_gateway.wording import moment_of
@@ -65,6 +66,49 @@ def show(
         write(encode(flat))
         return
     print_case(flat)
+
+
+@app.command("check")
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An HL7 v2 message, or a FHIR Bundle (.json)")],
+    json: Annotated[bool, typer.Option("--json", help="As JSON")] = False,
+) -> None:
+    """What would still be missing if this were sent? Stores nothing. Exit 1 when it would be refused."""
+    try:
+        raw = file.read_bytes()
+    except OSError as fault:
+        stop(f"{file}: {fault.strerror or fault}", 2)
+    with gateway(anywhere=True) as opened:
+        if raw.lstrip()[:1] == b"{":
+            answer = opened.dry_run.bundle(raw, STAFF, "")
+            flat = flattened(answer)
+        else:
+            answer = flat = opened.dry_run.message(raw, STAFF)
+    if json:
+        write(encode(answer))
+        return
+    print_case(flat)
+
+
+def flattened(guidance: dict[str, Any]) -> dict[str, Any]:
+    """A GuidanceResponse laid out flat for the table."""
+    parameters = guidance["contained"][0]["parameter"]
+    flat: dict[str, Any] = {"case": {}, "gates": {}, "items": []}
+    for entry in parameters:
+        parts: dict[str, Any] = {}
+        for part in entry.get("part", ()):
+            value = next((value for key, value in part.items() if key.startswith("value")), None)
+            if part["name"] == "suppliedBy":
+                parts.setdefault("suppliedBy", []).append(value)
+            else:
+                parts[part["name"]] = value
+        if entry["name"] == "case":
+            flat["case"] = parts
+        elif entry["name"] == "gate":
+            flat["gates"][parts["name"]] = parts
+        elif entry["name"] == "item":
+            flat["items"].append(parts)
+    return flat
 
 
 def print_case(flat: dict[str, Any]) -> None:

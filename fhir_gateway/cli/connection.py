@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 
 from fhir_gateway.cli.terminal import stop
 from fhir_gateway.errors import GatewayError
@@ -18,16 +19,21 @@ STAFF = Principal("administrator", name="command-line")
 
 
 @contextmanager
-def gateway() -> Iterator[Gateway]:
-    """The gateway over the configured database; faults end the command with a sentence."""
+def gateway(*, anywhere: bool = False) -> Iterator[Gateway]:
+    """The gateway over the configured database; faults end the command with a sentence. anywhere: over an empty one where there is none."""
     settings = Settings()
     configure("warning")
-    with ThreadPoolExecutor(1) as executor:
+    with ThreadPoolExecutor(1) as executor, TemporaryDirectory() as folder:
         try:
             opened = Gateway(settings, executor)
+            if anywhere and not opened.store.ready():
+                opened = Gateway(settings.model_copy(update={"database_url": f"sqlite:///{folder}/empty.db"}), executor)
+                opened.store.upgrade()
             if not opened.store.ready():
                 stop("The database is not there, or not at this version's schema; run: fhir-gateway db upgrade")
             yield opened
             opened.stop()
-        except (GatewayError, StoreError) as fault:
+        except GatewayError as fault:
+            stop("\n".join(f"{issue.expression} {issue.text}".strip() for issue in fault.issues))
+        except StoreError as fault:
             stop(str(fault))

@@ -17,7 +17,7 @@ import typer
 import uvicorn
 
 from fhir_gateway.app import build
-from fhir_gateway.cli.cases import print_case
+from fhir_gateway.cli.cases import flattened, print_case
 from fhir_gateway.cli.serving import address
 from fhir_gateway.cli.terminal import out, stop
 from fhir_gateway.events import configure
@@ -97,22 +97,7 @@ def _newest_case(base: str) -> str:
 
 def _flat(base: str, case: str) -> dict[str, Any]:
     """The case as the FHIR operation answers it, laid out flat for the table."""
-    answer = httpx.get(f"{base}/fhir/ServiceRequest/{case}/$completeness", timeout=30).json()
-    parameters = answer["contained"][0]["parameter"]
-    parts = [(entry["name"], dict(map(_part, entry.get("part", ())))) for entry in parameters]
-    return {
-        "case": next(part for name, part in parts if name == "case"),
-        "gates": {part["name"]: part for name, part in parts if name == "gate"},
-        "items": [
-            {**part, "suppliedBy": [_part(p)[1] for p in entry["part"] if p["name"] == "suppliedBy"]}
-            for entry, (name, part) in zip(parameters, parts, strict=True)
-            if name == "item"
-        ],
-    }
-
-
-def _part(part: dict[str, Any]) -> tuple[str, Any]:
-    return part["name"], next((value for key, value in part.items() if key.startswith("value")), None)
+    return flattened(httpx.get(f"{base}/fhir/ServiceRequest/{case}/$completeness", timeout=30).json())
 
 
 @contextmanager

@@ -57,15 +57,17 @@ class Casework:
 
     # After a write
 
-    def after(self, tx: Transaction, written: Sequence[Stored], at: datetime) -> None:
-        """Open the cases that referrals among `written` call for, then judge every case the writes touch, once."""
+    def after(self, tx: Transaction, written: Sequence[Stored], at: datetime) -> list[str]:
+        """Open the cases that referrals among `written` call for, then judge every case the writes touch, once; their ServiceRequest ids."""
         if not written:
-            return
+            return []
         staff = tx.on_behalf_of(GATEWAY)
         for referral in self._referrals(staff, written):
             self._open(tx.on_behalf_of(Principal("gateway", referral.owner)), referral, written, at)
-        for case in staff.cases.touched_by([stored.reference for stored in written]):
+        touched = staff.cases.touched_by([stored.reference for stored in written])
+        for case in touched:
             self.judge(staff, case, at, "written")
+        return [case.service_request_id for case in touched]
 
     def reevaluate(self, tx: Transaction, service_request_id: str, at: datetime) -> None:
         """Judge one case because time has passed."""

@@ -13,6 +13,7 @@ from fhir_gateway.errors import GoneError, InvalidError, NotFoundError
 from fhir_gateway.events import event
 from fhir_gateway.pipeline import writes
 from fhir_gateway.pipeline.casework import Casework
+from fhir_gateway.pipeline.dryrun import DryRun
 from fhir_gateway.pipeline.intake import FHIR_TYPE, V2_TYPE
 from fhir_gateway.pipeline.messages import V2Intake
 from fhir_gateway.pipeline.results import RawMessage, Written
@@ -48,7 +49,9 @@ class Gateway:
         self.clock = clock or (lambda: datetime.now(UTC))
         self.store = open_store(settings)
         self.casework = Casework.from_settings(settings)
-        self.messages = V2Intake(self.store, conceptmaps.load(), v2.Site(timezone=settings.source_zone), self.casework, self.clock)
+        tables, site = conceptmaps.load(), v2.Site(timezone=settings.source_zone)
+        self.messages = V2Intake(self.store, tables, site, self.casework, self.clock)
+        self.dry_run = DryRun(self.store, self.casework, settings, tables, site, self.clock)
         self.bundles = BundleIntake(self.store, self.casework, settings, self.clock)
 
     # Running

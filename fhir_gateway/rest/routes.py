@@ -100,6 +100,16 @@ async def completeness(request: Request, id: str) -> Response:
     return answers.answer(await _run(request, lambda: gateway.completeness(principal, id, moment)))
 
 
+@router.post("/fhir/ServiceRequest/$completeness", summary="What would still be missing if this Bundle were sent? Stores nothing")
+async def dry_run(request: Request) -> Response:
+    """The GuidanceResponse of the case that the Bundle in the body would open or complete."""
+    principal = principal_of(request)
+    answers.check_accept(request)
+    gateway: Gateway = request.app.state.gateway
+    body, base = await _body(request), requests.base_of(request)
+    return answers.answer(await _run(request, lambda: gateway.dry_run.bundle(body, principal, base)))
+
+
 def _parameter(body: bytes, name: str) -> str | None:
     """A primitive parameter out of a Parameters resource, None when the body is empty or does not hold it."""
     if not body.strip():

@@ -52,7 +52,7 @@ class Store:
     def ready(self) -> bool:
         """Can the database be read, and is it at the right version?"""
         try:
-            return self.check()
+            return not self._database.missing and self.check()
         except SQLAlchemyError:
             return False
 

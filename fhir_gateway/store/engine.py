@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -35,6 +36,11 @@ class Database:
             self.engine = _postgresql(address, pool_size)
         else:
             raise DatabaseUrlError(f"{self.dialect} is not served: use sqlite:///file or postgresql+psycopg://…")
+
+    @property
+    def missing(self) -> bool:
+        """An embedded database whose file does not exist yet; looking into it would make an empty one."""
+        return self.dialect == "sqlite" and not Path(str(self.engine.url.database)).exists()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

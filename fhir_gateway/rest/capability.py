@@ -1,4 +1,4 @@
-"""The CapabilityStatement, made from what is there: the resource types a model is held for, the search parameter files, the routes."""
+"""The CapabilityStatement, made from what is there: the resource types, the search parameter files, the routes."""
 
 from __future__ import annotations
 
@@ -62,11 +62,10 @@ def _resources(update_as_create: bool) -> list[Json]:
             "updateCreate": update_as_create,
             "conditionalCreate": True,
             "conditionalRead": "full-support",
-            "searchParam": [*common, *sorted(by_type[type], key=lambda entry: str(entry["name"]))],
+            "searchParam": [*common, *sorted(by_type.get(type, ()), key=lambda entry: str(entry["name"]))],
             **({"operation": [_COMPLETENESS]} if type == "ServiceRequest" else {}),
         }
-        for type in sorted(by_type)
-        if shapes.known(type)
+        for type in sorted(shapes.TYPES)
     ]
 
 

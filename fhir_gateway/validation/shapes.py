@@ -12,7 +12,7 @@ import typing
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 from fhir.resources.R4B import get_fhir_model_class
 
@@ -48,22 +48,40 @@ _PRIMITIVES = {
 _BUILTINS = {bool: "boolean", str: "string"}
 
 
+# R4 resourcelist.html, less the 18 types R4B dropped (MedicinalProduct… and its parts, SubstanceNucleicAcid and its kin, EffectEvidenceSynthesis,
+# RiskEvidenceSynthesis), for which there is no class. R4B's own additions (Citation, Ingredient, SubscriptionTopic …) are no R4 types.
+TYPES: Final = frozenset(
+    """
+    Account ActivityDefinition AdverseEvent AllergyIntolerance Appointment AppointmentResponse AuditEvent Basic Binary
+    BiologicallyDerivedProduct BodyStructure Bundle CapabilityStatement CarePlan CareTeam CatalogEntry ChargeItem ChargeItemDefinition Claim
+    ClaimResponse ClinicalImpression CodeSystem Communication CommunicationRequest CompartmentDefinition Composition ConceptMap Condition
+    Consent Contract Coverage CoverageEligibilityRequest CoverageEligibilityResponse DetectedIssue Device DeviceDefinition DeviceMetric
+    DeviceRequest DeviceUseStatement DiagnosticReport DocumentManifest DocumentReference Encounter Endpoint EnrollmentRequest
+    EnrollmentResponse EpisodeOfCare EventDefinition Evidence EvidenceVariable ExampleScenario ExplanationOfBenefit FamilyMemberHistory Flag
+    Goal GraphDefinition Group GuidanceResponse HealthcareService ImagingStudy Immunization ImmunizationEvaluation
+    ImmunizationRecommendation ImplementationGuide InsurancePlan Invoice Library Linkage List Location Measure MeasureReport Media
+    Medication MedicationAdministration MedicationDispense MedicationKnowledge MedicationRequest MedicationStatement MessageDefinition
+    MessageHeader MolecularSequence NamingSystem NutritionOrder Observation ObservationDefinition OperationDefinition OperationOutcome
+    Organization OrganizationAffiliation Parameters Patient PaymentNotice PaymentReconciliation Person PlanDefinition Practitioner
+    PractitionerRole Procedure Provenance Questionnaire QuestionnaireResponse RelatedPerson RequestGroup ResearchDefinition
+    ResearchElementDefinition ResearchStudy ResearchSubject RiskAssessment Schedule SearchParameter ServiceRequest Slot Specimen
+    SpecimenDefinition StructureDefinition StructureMap Subscription Substance SupplyDelivery SupplyRequest Task TerminologyCapabilities
+    TestReport TestScript ValueSet VerificationResult VisionPrescription
+    """.split()
+)
+
+
 def known(resource_type: str) -> bool:
-    """Is there a model for this resource type? A backbone name ("ServiceRequestFoo") or a datatype is not one."""
-    return shape_of_resource(resource_type) is not None
+    """Is this a resource type of R4 that is held here? An abstract type, a datatype or a backbone name ("TaskInput") is not one."""
+    return resource_type in TYPES
 
 
 @lru_cache(maxsize=256)
 def shape_of_resource(resource_type: str) -> Shape | None:
     """The shape of a resource type by name, None when there is no such R4 resource."""
-    if not resource_type.isidentifier():
+    if resource_type not in TYPES:
         return None
-    try:
-        model = get_fhir_model_class(resource_type)
-    except (LookupError, ImportError, ValueError):
-        return None
-    if not any(base.__name__ == "Resource" for base in model.__mro__):
-        return None
+    model = get_fhir_model_class(resource_type)
     return shape(f"{model.__module__}.{model.__name__}")
 
 
@@ -132,7 +150,13 @@ _FULL_LISTS = {
 }  # fmt: skip
 
 
+# Elements whose list in fhir.resources is no list of codes: MIME types (R4 mimetypes, open) and a binding that is only extensible (expression-language).
+_OPEN_LISTS: Final = frozenset({("CapabilityStatement", "format"), ("Expression", "language")})
+
+
 def _codes(owner: str, alias: str, extra: dict[str, Any]) -> frozenset[str]:
+    if (owner, alias) in _OPEN_LISTS:
+        return frozenset()
     listed = extra.get("enum_values", ())
     if "+" in listed:
         return frozenset(_FULL_LISTS.get((owner, alias), "").split())

@@ -297,3 +297,14 @@ def test_a_message_kept_by_the_gateway_is_read_as_binary_or_as_its_bytes(api: Ap
     as_bytes = api.get(f"/fhir/Binary/{line.id}", accept="x-application/hl7-v2+er7")
     assert (as_bytes.status_code, as_bytes.content) == (200, raw)
     assert api.get(f"/fhir/Binary/{line.id}", accept="image/png").status_code == 406
+
+
+@pytest.mark.xfail(
+    strict=True, reason="the store gives the driver an empty list of search rows (store/work.py, flush); take this mark away when it does not"
+)
+@pytest.mark.parametrize(
+    "resource",
+    [{"resourceType": "Condition", "code": {"text": "lump"}, "subject": {"display": "x"}}, {"resourceType": "Organization", "type": [{"text": "x"}]}],
+)
+def test_a_code_that_is_only_text_is_stored(api: Api, resource: dict[str, Any]) -> None:
+    assert api.post(f"/fhir/{resource['resourceType']}", resource).status_code == 201

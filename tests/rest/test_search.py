@@ -88,7 +88,12 @@ def test_search_by_post_is_the_same_search(clinic: Api) -> None:
 
 @pytest.mark.parametrize(
     ("body", "kind", "status"),
-    [(b"{}", "application/fhir+json", 415), (b"\xff=1", FORM, 400), (b"_id=" + b"x" * 1_000_001, FORM, 413), (b"&".join([b"_id=1"] * 2000), FORM, 400)],
+    [
+        (b"{}", "application/fhir+json", 415),
+        (b"\xff=1", FORM, 400),
+        (b"_id=" + b"x" * 1_000_001, FORM, 413),
+        (b"&".join([b"_id=1"] * 2000), FORM, 400),
+    ],
 )
 def test_a_form_that_is_none_is_refused(clinic: Api, body: bytes, kind: str, status: int) -> None:
     response = clinic.ask("POST", "/fhir/Patient/_search", body, content_type=kind)
@@ -144,7 +149,9 @@ def test_a_mistyped_parameter_is_refused_with_the_right_one(clinic: Api, query: 
     assert response.status_code == 400 and suggestion in issues(response)[0]["diagnostics"]
 
 
-@pytest.mark.parametrize("query", ["family:almost=x", "identifier:exact=x", "birthdate=yesterday", "_lastUpdated=2026-13", "_sort=family", "_total=some"])
+@pytest.mark.parametrize(
+    "query", ["family:almost=x", "identifier:exact=x", "birthdate=yesterday", "_lastUpdated=2026-13", "_sort=family", "_total=some"]
+)
 def test_a_modifier_or_value_that_means_nothing_is_refused(clinic: Api, query: str) -> None:
     response = clinic.get(f"/fhir/Patient?{query}")
     assert response.status_code == 400 and issues(response), query

@@ -1,0 +1,143 @@
+"""Every claim of `/fhir/metadata` is put to the test: whatever it says can be done, is done here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from fhir_gateway.validation import decode, shapes, validate
+from tests.rest.conftest import BASE, Api, running
+
+SAMPLES: dict[str, Any] = {
+    "boolean": True, "decimal": 1, "integer": 1, "positiveInt": 1, "unsignedInt": 1, "code": "x", "string": "x", "markdown": "x", "id": "x",
+    "uri": "urn:x:y", "url": "urn:x:y", "canonical": "urn:x:y", "oid": "urn:oid:1.2", "uuid": "urn:uuid:6a0c2f8e-3b1d-4c53-9a54-0f1d2c3b4a59",
+    "date": "2026-03-01", "dateTime": "2026-03-01", "instant": "2026-03-01T10:00:00Z", "time": "10:00:00", "base64Binary": "eA==",
+    "xhtml": '<div xmlns="http://www.w3.org/1999/xhtml">x</div>',
+}  # fmt: skip
+VALUES = {"token": "x", "string": "x", "reference": "x", "date": "2026-03-01", "uri": "urn:x:y"}
+
+
+def smallest(shape: shapes.Shape, type: str = "") -> dict[str, Any]:
+    """The least that is legal: every required element, and nothing else."""
+    made: dict[str, Any] = {"resourceType": type} if type else {}
+    wanted = [*shape.required, *(members[0] for _, members, needed in shape.choices if needed)]
+    for name in wanted:
+        element = shape.elements[name]
+        made[name] = [_value(element)] if element.many else _value(element)
+    return made
+
+
+def _value(element: shapes.Element) -> Any:
+    if element.kind == "resource":
+        return {"resourceType": "Basic", "code": {"text": "x"}}
+    if element.kind:
+        return sorted(element.codes)[0] if element.codes else SAMPLES[element.kind]
+    shape = shapes.shape(element.of)
+    if shape.name == "Reference":
+        kind = next(iter(sorted(element.targets - {"Resource"})), "Basic")
+        return {"reference": f"https://elsewhere.example/fhir/{kind}/1"}
+    if shape.name in ("Coding", "CodeableConcept"):
+        coding = {"system": "urn:x:y", "code": "x"}
+        return coding if shape.name == "Coding" else {"coding": [coding]}
+    return smallest(shape) or {"id": "x"}
+
+
+def instance(type: str) -> dict[str, Any]:
+    shape = shapes.shape_of_resource(type)
+    assert shape is not None
+    made = smallest(shape, type)
+    return {**made, "type": "collection"} if type == "Bundle" else made
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    with running(f"sqlite:///{tmp_path_factory.mktemp('metadata')}/metadata.db") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def rest(server: Api) -> dict[str, Any]:
+    statement = decode(server.get("/fhir/metadata").content)
+    (only,) = statement["rest"]
+    return dict(only)
+
+
+def test_the_statement_is_legal_and_names_this_server(server: Api) -> None:
+    statement = decode(server.get("/fhir/metadata").content)
+    assert validate(statement) == []
+    assert (statement["fhirVersion"], statement["implementation"]["url"]) == ("4.0.1", BASE)
+    elsewhere = decode(server.get("http://other.example:81/fhir/metadata").content)
+    assert elsewhere["implementation"]["url"] == "http://other.example:81/fhir"
+    assert {claim["type"] for claim in statement["rest"][0]["resource"]} == shapes.TYPES
+
+
+def test_every_format_claimed_is_spoken(server: Api) -> None:
+    for kind in decode(server.get("/fhir/metadata").content)["format"]:
+        assert server.get("/fhir/Patient", accept=kind if "/" in kind else "*/*").status_code == 200
+        assert server.ask("GET", f"/fhir/Patient?_format={kind.replace('+', '%2B')}").status_code == 200
+
+
+def test_every_interaction_claimed_is_done(server: Api, rest: dict[str, Any]) -> None:
+    done = 0
+    for claim in rest["resource"]:
+        type = claim["type"]
+        assert [i["code"] for i in claim["interaction"]] == ["read", "vread", "create", "update", "delete", "search-type"]
+        resource = instance(type)
+        created = server.post(f"/fhir/{type}", resource)
+        assert created.status_code == 201, (type, resource, created.text)
+        held = decode(created.content)
+        here = f"/fhir/{type}/{held['id']}"
+        assert server.get(here).status_code == 200
+        assert server.put(here, {**held, "language": "de"}, if_match='W/"1"').headers["etag"] == 'W/"2"', type
+        assert server.get(f"{here}/_history/1").status_code == 200 and claim["readHistory"]
+        assert [r["id"] for r in server.found(type, f"_id={held['id']}")] == [held["id"]]
+        assert server.get(here, if_none_match='W/"2"').status_code == 304
+        assert server.delete(here).status_code == 204 and server.get(here).status_code == 410
+        done += 1
+    assert done == len(shapes.TYPES)
+
+
+def test_conditions_claimed_are_honoured(server: Api, rest: dict[str, Any]) -> None:
+    for claim in rest["resource"]:
+        assert (claim["conditionalCreate"], claim["conditionalRead"], claim["updateCreate"], claim["versioning"]) == (
+            True, "full-support", True, "versioned-update",
+        )  # fmt: skip
+        type = claim["type"]
+        own = f"own-{type}"
+        assert server.put(f"/fhir/{type}/{own}", {**instance(type), "id": own}).status_code == 201
+        since = server.get(f"/fhir/{type}/{own}").headers["last-modified"]
+        assert server.get(f"/fhir/{type}/{own}", if_modified_since=since).status_code == 304
+        assert server.post(f"/fhir/{type}", instance(type), if_none_exist=f"_id={own}").status_code == 200
+
+
+def test_every_search_parameter_claimed_is_known(server: Api, rest: dict[str, Any]) -> None:
+    asked = 0
+    for claim in rest["resource"]:
+        names = [parameter["name"] for parameter in claim["searchParam"]]
+        assert len(names) == len(set(names)) and {"_id", "_lastUpdated"} <= set(names)
+        for parameter in claim["searchParam"]:
+            response = server.get(f"/fhir/{claim['type']}?{parameter['name']}={VALUES[parameter['type']]}&_count=1")
+            assert response.status_code == 200, (claim["type"], parameter, response.text)
+            asked += 1
+    assert asked > 2 * len(shapes.TYPES)
+
+
+def test_both_kinds_of_bundle_claimed_are_done(server: Api, rest: dict[str, Any]) -> None:
+    assert [i["code"] for i in rest["interaction"]] == ["transaction", "batch"]
+    for kind in ("transaction", "batch"):
+        response = server.sends({"resource": instance("Patient"), "request": {"method": "POST", "url": "Patient"}}, kind=kind)
+        assert decode(response.content)["entry"][0]["response"]["status"] == "201 Created"
+
+
+def test_the_operation_claimed_is_there(server: Api, rest: dict[str, Any]) -> None:
+    claimed = {(claim["type"], operation["name"]) for claim in rest["resource"] for operation in claim.get("operation", ())}
+    assert claimed == {("ServiceRequest", "completeness")}
+    from tests import messages
+
+    server.v2(messages.referral("META-1", mrn="META-1"))
+    (case,) = [r for r in server.found("ServiceRequest") if "identifier" in r]
+    for method in ("GET", "POST"):
+        answer = server.ask(method, f"/fhir/ServiceRequest/{case['id']}/$completeness")
+        assert decode(answer.content)["resourceType"] == "GuidanceResponse"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from fhir_gateway.wording import moment_of
 
 app = typer.Typer(help="Second-opinion cases and what they still lack", no_args_is_help=True)
 
+Named = Annotated[str, typer.Argument(metavar="CASE", help="ServiceRequest id, Task id, or the referral's identifier")]
 COLOURS = {
     "accepted": "green",
     "waived": "green",
@@ -88,6 +90,53 @@ def check(
         write(encode(answer))
         return
     print_case(flat)
+
+
+@app.command("move")
+def move(
+    case: Named,
+    event: Annotated[str, typer.Argument(help="accept, collect, decline, start-review, issue-opinion, … (docs/case-states.md)")],
+    why: Annotated[str, typer.Option("--why", help="The reason, kept on the Task")] = "",
+) -> None:
+    """Move a case. An illegal move is refused with the legal ones named."""
+    with gateway() as opened:
+        print_case(opened.actions.move(STAFF, case, event, why))
+
+
+@app.command("request")
+def request(
+    case: Named,
+    items: Annotated[list[str] | None, typer.Argument(metavar="[ITEM...]", help="Required records by id; none: every one that is lacking")] = None,
+    due: Annotated[datetime | None, typer.Option("--due", formats=["%Y-%m-%d"], help="Due date instead of the case's own")] = None,
+) -> None:
+    """Ask the referrer for records: one Task each. What was asked for already is not asked again."""
+    with gateway() as opened:
+        print_case(opened.actions.request(STAFF, case, items or [], due.date() if due else None))
+
+
+@app.command("waive")
+def waive(
+    case: Named,
+    item: Annotated[str, typer.Argument(help="The required record's id")],
+    why: Annotated[str, typer.Option("--why", help="The reason")],
+    until: Annotated[datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="Last day the waiver holds")] = None,
+) -> None:
+    """Do without one record."""
+    with gateway() as opened:
+        print_case(opened.actions.waive(STAFF, case, item, why, until.date() if until else None))
+
+
+@app.command("judge")
+def judge(
+    case: Named,
+    record: Annotated[str, typer.Argument(help="The record, as Type/id")],
+    verdict: Annotated[str, typer.Argument(help="confirmed, or why it will not do: wrong-patient, unreadable, insufficient, …")],
+    item: Annotated[str, typer.Option("--item", help="Only for this required record")] = "",
+    why: Annotated[str, typer.Option("--why", help="A sentence kept with it")] = "",
+) -> None:
+    """Say of a record that it is confirmed, or why it will not do."""
+    with gateway() as opened:
+        print_case(opened.actions.judge(STAFF, case, record, verdict, item, why))
 
 
 def flattened(guidance: dict[str, Any]) -> dict[str, Any]:

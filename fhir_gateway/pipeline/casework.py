@@ -131,6 +131,10 @@ class Casework:
             for case in cases
         ]
 
+    def answer(self, tx: Transaction, case: Case, now: datetime) -> tuple[Json, Checklist]:
+        """The flat answer of a case and the checklist it was judged by."""
+        return self._answer(tx, case, None, now)
+
     def _answer(self, tx: Transaction, case: Case, as_of: datetime | None, now: datetime) -> tuple[Json, Checklist]:
         """The kept answer while it holds; a fresh one for another moment or when its time is up. Nothing is stored."""
         checklist = next((c for c in self.checklists.values() if c.canonical == case.checklist), None)

@@ -35,7 +35,7 @@ AS_TRANSACTION: Final = ("transaction", "batch", "collection", "message", "searc
 """Kinds of Bundle whose resources can be tried; all but a transaction are taken as if each resource were posted."""
 
 
-class _Answered(Exception):  # noqa: N818 - carries a result out of a transaction that must not commit
+class _Answered(Exception):
     def __init__(self, value: Any) -> None:
         super().__init__()
         self.value = value

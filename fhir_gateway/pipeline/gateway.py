@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from fhir_gateway.errors import GoneError, InvalidError, NotFoundError
 from fhir_gateway.events import event
 from fhir_gateway.pipeline import writes
+from fhir_gateway.pipeline.actions import Actions
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.dryrun import DryRun
 from fhir_gateway.pipeline.intake import FHIR_TYPE, V2_TYPE
@@ -25,7 +26,7 @@ from fhir_gateway.settings import Settings
 from fhir_gateway.store import InboxEntry, Store, Stored, Transaction
 from fhir_gateway.validation import shapes
 from mappers import v2
-from profiles import conceptmaps
+from profiles import codesystems, conceptmaps
 
 Json = dict[str, Any]
 Result = TypeVar("Result")
@@ -51,6 +52,7 @@ class Gateway:
         self.casework = Casework.from_settings(settings)
         tables, site = conceptmaps.load(), v2.Site(timezone=settings.source_zone)
         self.messages = V2Intake(self.store, tables, site, self.casework, self.clock)
+        self.actions = Actions(self.store, self.casework, self.clock, codesystems.load()["item-reason"], settings.request_days)
         self.dry_run = DryRun(self.store, self.casework, settings, tables, site, self.clock)
         self.bundles = BundleIntake(self.store, self.casework, settings, self.clock)
 

@@ -1,0 +1,130 @@
+"""What staff do to a case from the command line (and later from the worklist): the same Tasks a FHIR client may write, made in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Final, TypeVar
+
+from fhir_gateway.cases import actions, machine
+from fhir_gateway.cases.requirement import Checklist
+from fhir_gateway.errors import InvalidError, NotFoundError, TransitionError
+from fhir_gateway.pipeline.casework import Casework
+from fhir_gateway.pipeline.translate import translated
+from fhir_gateway.security.principal import GATEWAY, Principal
+from fhir_gateway.store import Store, Stored, Transaction
+from fhir_gateway.store.cases import Case
+
+Json = dict[str, Any]
+Result = TypeVar("Result")
+
+ASKABLE: Final = ("missing", "not-acceptable", "expiring", "declined")
+OPEN_REQUEST: Final = ("requested", "received", "accepted", "ready", "in-progress", "on-hold")
+ACTORS: Final = {"administrator": "clinic", "clinic": "clinic", "gateway": "rule", "referrer": "referrer"}
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """Every method raises NotFoundError for no such case, and answers the case's flat answer afterwards unless it says otherwise."""
+
+    store: Store
+    casework: Casework
+    clock: Callable[[], datetime]
+    verdicts: frozenset[str]
+    request_days: int
+
+    def move(self, principal: Principal, name: str, event: str, why: str = "") -> Json:
+        """Move a case. Raises TransitionError naming the legal events."""
+
+        def work(tx: Transaction, case: Case, task: Stored) -> list[Stored]:
+            state = machine.state_of(task.resource)
+            try:
+                to = machine.move(state, event, ACTORS.get(principal.role, "")).to
+            except machine.IllegalTransition as refusal:
+                raise TransitionError(str(refusal), "Task.businessStatus") from None
+            written = [tx.resources.update(actions.moved_because(task.resource, to, self.clock(), why))]
+            referral = tx.resources.read("ServiceRequest", case.service_request_id)
+            if referral is not None and not referral.deleted:
+                status = actions.request_status(to, str(referral.resource.get("status")))
+                if status != referral.resource.get("status"):
+                    written.append(tx.resources.update({**referral.resource, "status": status}, clock=referral.clock))
+            return written
+
+        return self._done(principal, name, f"move:{event}", work)
+
+    def request(self, principal: Principal, name: str, items: Sequence[str], due: date | None = None) -> Json:
+        """Ask the referrer for records: those named, or every required one that is lacking. An item already asked for is not asked again."""
+
+        def work(tx: Transaction, case: Case, task: Stored) -> list[Stored]:
+            flat, checklist = self._judged(tx, case)
+            lacking = {item["id"]: item for item in flat["items"] if item["state"] in ASKABLE and item["gapStatus"] != "not-applicable"}
+            wanted = [self._item(checklist, item).id for item in items] or list(lacking)
+            asked = {_item_of(t.resource) for t in tx.cases.tasks_of(case) if t.resource.get("status") in OPEN_REQUEST}
+            by_id = {requirement.id: requirement for requirement in checklist.items}
+            made = []
+            for item in wanted:
+                if item in asked:
+                    continue
+                own = (lacking.get(item) or {}).get("due")
+                until = due or (date.fromisoformat(own) if own else (self.clock() + timedelta(days=self.request_days)).date())
+                made.append(tx.resources.create(actions.record_request(task.resource, by_id[item], now=self.clock(), due=until)))
+            return made
+
+        return self._done(principal, name, "request", work)
+
+    def waive(self, principal: Principal, name: str, item: str, why: str, until: date | None = None) -> Json:
+        """Do without one record. Raises InvalidError for an item that may not be waived, or without a reason."""
+
+        def work(tx: Transaction, case: Case, task: Stored) -> list[Stored]:
+            requirement = self._item(self._judged(tx, case)[1], item)
+            if not requirement.waivable:
+                raise InvalidError(f"{item} is required without exception by this checklist and can't be waived", "Task.input")
+            if not why.strip():
+                raise InvalidError("A waiver needs a reason", "Task.statusReason")
+            return [tx.resources.create(actions.waiver(task.resource, item, now=self.clock(), who=principal.name, why=why, until=until))]
+
+        return self._done(principal, name, f"waive:{item}", work)
+
+    def judge(self, principal: Principal, name: str, record: str, verdict: str, item: str = "", why: str = "") -> Json:
+        """Say of a record that it is confirmed, or why it will not do. Raises InvalidError for a verdict nobody knows or a record not of this case."""
+
+        def work(tx: Transaction, case: Case, task: Stored) -> list[Stored]:
+            if verdict not in self.verdicts:
+                raise InvalidError(f"'{verdict}' is no verdict; use one of {', '.join(sorted(self.verdicts))}", "Task.businessStatus")
+            if record not in {row.stored.reference for row in tx.cases.records_of(case)}:
+                raise NotFoundError(f"{record} is no record of this case")
+            if item:
+                self._item(self._judged(tx, case)[1], item)
+            said = actions.judgement(task.resource, record, verdict, now=self.clock(), who=principal.name, item=item, why=why)
+            return [tx.resources.create(said)]
+
+        return self._done(principal, name, f"judge:{verdict}", work)
+
+    def _done(self, principal: Principal, name: str, action: str, work: Callable[[Transaction, Case, Stored], list[Stored]]) -> Json:
+        def whole(tx: Transaction) -> Json:
+            case = tx.cases.get(name, lock=True)
+            task = tx.resources.read("Task", case.task_id) if case and case.task_id else None
+            if case is None or task is None:
+                raise NotFoundError("There is no such case")
+            written = work(tx.on_behalf_of(Principal("gateway", case.owner, principal.name)), case, task)
+            tx.audit.append(action, "Task", task.id)
+            self.casework.after(tx, written, self.clock())
+            return self.casework.flat(tx, f"ServiceRequest/{case.service_request_id}", None, self.clock())
+
+        with translated():
+            return self.store.run(principal, self.clock(), whole)
+
+    def _judged(self, tx: Transaction, case: Case) -> tuple[Json, Checklist]:
+        return self.casework.answer(tx.on_behalf_of(GATEWAY), case, self.clock())
+
+    @staticmethod
+    def _item(checklist: Checklist, item: str) -> Any:
+        found = next((requirement for requirement in checklist.items if requirement.id == item), None)
+        if found is None:
+            raise NotFoundError(f"{item} is no item of {checklist.title}")
+        return found
+
+
+def _item_of(task: Json) -> str:
+    return next((str(one["valueString"]) for one in task.get("input", ()) if "valueString" in one), "")

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from fhir_gateway.pipeline import Gateway
-from fhir_gateway.validation import shapes
+from fhir_gateway.validation.types import TYPES
 from profiles import searchparameters
 from profiles.canonical import canonical
 
@@ -65,7 +65,7 @@ def _resources(update_as_create: bool) -> list[Json]:
             "searchParam": [*common, *sorted(by_type.get(type, ()), key=lambda entry: str(entry["name"]))],
             **({"operation": [_COMPLETENESS]} if type == "ServiceRequest" else {}),
         }
-        for type in sorted(shapes.TYPES)
+        for type in sorted(TYPES)
     ]
 
 

@@ -26,35 +26,48 @@ TEXT: Final[dict[str, re.Pattern[str]]] = {
     "time": re.compile(_CLOCK),
     "base64Binary": re.compile(r"[0-9A-Za-z+/=\s]*"),
 }
-_NOT_BLANK = re.compile(r".*\S", re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+"""R4, string: no characters below U+0020 but tab, line feed and carriage return."""
 _WHOLE: Final = {"integer": (-(2**31), 2**31 - 1), "unsignedInt": (0, 2**31 - 1), "positiveInt": (1, 2**31 - 1)}
 
 
 def fault(kind: str, value: Any) -> tuple[str, str] | None:
     """What is wrong with `value` as a primitive of that kind: (issue code, text), or None. `true` is not "true" and 1 is not "1"."""
+    if isinstance(value, str):
+        if kind in _NOT_TEXT:
+            return "structure", _NOT_TEXT[kind]
+        return _text_fault(kind, value)
     if kind == "boolean":
-        return None if isinstance(value, bool) else ("structure", "must be true or false, not text or a number")
+        return None if isinstance(value, bool) else ("structure", _NOT_TEXT[kind])
     if kind == "decimal":
-        return None if isinstance(value, (int, Decimal, float)) and not isinstance(value, bool) else ("structure", "must be a JSON number")
+        return None if isinstance(value, (int, Decimal, float)) and not isinstance(value, bool) else ("structure", _NOT_TEXT[kind])
     if bounds := _WHOLE.get(kind):
         if not isinstance(value, int) or isinstance(value, bool):
-            return "structure", "must be a whole JSON number"
+            return "structure", _NOT_TEXT[kind]
         return None if bounds[0] <= value <= bounds[1] else ("value", f"must lie between {bounds[0]} and {bounds[1]}")
-    if not isinstance(value, str):
-        return "structure", "must be JSON text"
-    if value == "":
-        return "value", "must not be empty text; leave the element out instead"
-    return _text_fault(kind, value)
+    return "structure", "must be JSON text"
+
+
+_NOT_TEXT: Final = {
+    "boolean": "must be true or false, not text or a number",
+    "decimal": "must be a JSON number",
+    **dict.fromkeys(_WHOLE, "must be a whole JSON number"),
+}
 
 
 def _text_fault(kind: str, value: str) -> tuple[str, str] | None:
+    if not value:
+        return "value", "must not be empty text; leave the element out instead"
     pattern = TEXT.get(kind)
     if pattern is None:
-        return None if _NOT_BLANK.match(value) else ("value", "must not be blank")
-    if not pattern.fullmatch(value):
+        if value.isspace():
+            return "value", "must not be blank"
+    elif not pattern.fullmatch(value):
         return "value", f"is not a valid {kind}"
-    if kind in ("date", "dateTime", "instant") and len(value) >= 10 and not _on_calendar(value[:10]):
+    elif kind in ("date", "dateTime", "instant") and len(value) >= 10 and not _on_calendar(value[:10]):
         return "value", f"is not a valid {kind}: there is no such day"
+    if not value.isprintable() and _CONTROL.search(value):
+        return "value", "must not hold control characters"
     return None
 
 

@@ -1,6 +1,7 @@
 """Invariants no shape can say, and the faults no validator catches. Each function names its constraint key of the R4 specification.
 
-Only rules that hold for the resources a referral carries are here; a rule is one function and one line in the table that calls it.
+Only rules that hold for the resources a referral carries are here; a rule is one function and one line in the table that calls it: DATATYPES for
+the datatypes, wherever one stands, RESOURCES for resources.
 """
 
 from __future__ import annotations
@@ -9,184 +10,44 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from fhir_gateway.validation.issue import Issue
+from fhir_gateway.validation.walk import At, Walk
 
 Json = dict[str, Any]
-Rule = Callable[[Json, str, list[Issue]], None]
+Rule = Callable[[Json, At, Walk], None]
 
 _SCRIPT = re.compile(r"<\s*(script|iframe|object|embed|form|input|link|style)\b|\son\w+\s*=|javascript:", re.IGNORECASE)
-
-
-def check_rules(name: str, resource: Json, path: str, issues: list[Issue]) -> None:
-    """Apply every rule that concerns this resource."""
-    for rule in (*_EVERY, *_BY_TYPE.get(name, ())):
-        rule(resource, path, issues)
-    if name != "Bundle":
-        _inside(resource, path, issues)
-
-
-def _contained(resource: Json, path: str, issues: list[Issue]) -> None:
-    """dom-2, dom-3 and ref-1: contained resources do not nest, are referred to, and `#x` names one of them."""
-    if path.endswith("]") and path.rpartition(".")[2].startswith("contained["):
-        return  # judged from the resource that holds it
-    contained = resource.get("contained")
-    held = {c["id"] for c in contained if isinstance(c, dict) and isinstance(c.get("id"), str)} if isinstance(contained, list) else set()
-    referred = {r[1:] for r in _references(resource) if r.startswith("#") and len(r) > 1}
-    named = referred | {text[1:] for text in _texts(resource) if text[:1] == "#" and text[1:] in held}
-    for position, inner in enumerate(contained if isinstance(contained, list) else ()):
-        where = f"{path}.contained[{position}]"
-        if not isinstance(inner, dict):
-            continue
-        if "contained" in inner:
-            issues.append(Issue("error", "invariant", "dom-2: a contained resource may not contain another", where))
-        refers_back = any(r == "#" for r in _references(inner))
-        if inner.get("id") not in named and not refers_back:
-            issues.append(Issue("error", "invariant", "dom-3: a contained resource must be referred to from the resource", where))
-    for missing in sorted(referred - held):
-        issues.append(Issue("error", "not-found", f"ref-1: '#{missing[:64]}' names no contained resource", path))
-
-
-def _narrative(resource: Json, path: str, issues: list[Issue]) -> None:
-    """txt-1: a narrative is text, never something that runs."""
-    text = resource.get("text")
-    div = text.get("div") if isinstance(text, dict) else None
-    if isinstance(div, str):
-        if _SCRIPT.search(div):
-            issues.append(Issue("error", "invariant", "txt-1: the narrative may not hold scripts, forms or active content", f"{path}.text.div"))
-        if not div.lstrip().startswith("<div"):
-            issues.append(Issue("error", "structure", "the narrative must be one XHTML div", f"{path}.text.div"))
-
-
-def _patient(resource: Json, path: str, issues: list[Issue]) -> None:
-    """pat-1: a contact has at least one of name, telecom, address, organization."""
-    for position, contact in enumerate(resource.get("contact") or ()):
-        if isinstance(contact, dict) and not any(contact.get(k) for k in ("name", "telecom", "address", "organization")):
-            issues.append(
-                Issue("error", "invariant", "pat-1: a contact needs a name, telecom, address or organization", f"{path}.contact[{position}]")
-            )
-
-
-def _observation(resource: Json, path: str, issues: list[Issue]) -> None:
-    """obs-6: dataAbsentReason only without a value. obs-7: no value when a component has the same code."""
-    valued = any(k.startswith("value") for k in resource)
-    if valued and "dataAbsentReason" in resource:
-        issues.append(Issue("error", "invariant", "obs-6: dataAbsentReason may stand only when there is no value", f"{path}.dataAbsentReason"))
-    components = resource.get("component")
-    if valued and isinstance(components, list):
-        own = resource.get("code")
-        for position, component in enumerate(components):
-            if isinstance(component, dict) and component.get("code") == own:
-                issues.append(
-                    Issue(
-                        "error",
-                        "invariant",
-                        "obs-7: a component repeats the code of an observation that has a value",
-                        f"{path}.component[{position}]",
-                    )
-                )
-
-
-def _bundle(resource: Json, path: str, issues: list[Issue]) -> None:
-    """bdl-1…5, 7, 8: what may stand in which kind of Bundle."""
-    kind = resource.get("type")
-    entries = [e for e in resource.get("entry") or () if isinstance(e, dict)]
-    if "total" in resource and kind not in ("searchset", "history"):
-        issues.append(Issue("error", "invariant", "bdl-1: total only in a searchset or history", f"{path}.total"))
-    seen: set[tuple[str, str]] = set()
-    for position, entry in enumerate(entries):
-        where = f"{path}.entry[{position}]"
-        if kind in ("transaction", "batch", "history") and "request" not in entry:
-            issues.append(Issue("error", "required", f"bdl-3: an entry of a {kind} needs a request", f"{where}.request"))
-        if kind in ("document", "message", "collection", "searchset") and "request" in entry:
-            issues.append(Issue("error", "invariant", f"bdl-3: an entry of a {kind} may not have a request", f"{where}.request"))
-        if "search" in entry and kind != "searchset":
-            issues.append(Issue("error", "invariant", "bdl-2: search only in a searchset", f"{where}.search"))
-        if not any(k in entry for k in ("resource", "request", "response")):
-            issues.append(Issue("error", "invariant", "bdl-5: an entry needs a resource, a request or a response", where))
-        url = entry.get("fullUrl")
-        if isinstance(url, str):
-            inner = entry.get("resource")
-            meta = inner.get("meta") if isinstance(inner, dict) else None
-            version = str(meta.get("versionId", "")) if isinstance(meta, dict) else ""
-            if "/_history/" in url:
-                issues.append(Issue("error", "invariant", "bdl-8: fullUrl may not name a version", f"{where}.fullUrl"))
-            if (url, version) in seen and kind not in ("history",):
-                issues.append(Issue("error", "duplicate", "bdl-7: fullUrl stands twice", f"{where}.fullUrl"))
-            seen.add((url, version))
-    if kind == "message" and (not entries or _type_of(entries[0]) != "MessageHeader"):
-        issues.append(Issue("error", "invariant", "bdl-12: a message starts with a MessageHeader", f"{path}.entry[0]"))
-    if kind == "document" and (not entries or _type_of(entries[0]) != "Composition"):
-        issues.append(Issue("error", "invariant", "bdl-11: a document starts with a Composition", f"{path}.entry[0]"))
-
-
-def _type_of(entry: Json) -> str:
-    inner = entry.get("resource")
-    return str(inner.get("resourceType")) if isinstance(inner, dict) else ""
-
-
-_EVERY: Final[tuple[Rule, ...]] = (_contained, _narrative)
-_BY_TYPE: Final[dict[str, tuple[Rule, ...]]] = {
-    "Patient": (_patient,),
-    "Observation": (_observation,),
-    "Bundle": (_bundle,),
-}
-
-
-def _inside(value: Any, path: str, issues: list[Issue]) -> None:
-    """Rules of datatypes, wherever one stands: per-1, qty-3 and an absolute Identifier.system."""
-    if isinstance(value, list):
-        for position, item in enumerate(value):
-            if isinstance(item, (dict, list)):
-                _inside(item, f"{path}[{position}]", issues)
-        return
-    if "start" in value and "end" in value:
-        _period(value, path, issues)
-    if "code" in value and "value" in value and "system" not in value and _is_quantity(value):
-        issues.append(Issue("error", "invariant", "qty-3: a Quantity with a code needs its system", f"{path}.system"))
-    system = value.get("system")
-    if isinstance(system, str) and "value" in value and "use" not in value and "rank" not in value and _relative_system(system):
-        issues.append(Issue("error", "value", "an identifier's system must be an absolute URI", f"{path}.system"))
-    for key, item in value.items():
-        if isinstance(item, (dict, list)) and key != "contained":
-            _inside(item, f"{path}.{key}", issues)
-
-
-_TELECOM: Final = frozenset({"phone", "fax", "email", "pager", "url", "sms", "other"})
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S")
 
 
-def _relative_system(system: str) -> bool:
-    return system not in _TELECOM and not _ABSOLUTE.match(system)
+def check_rules(name: str, resource: Json, at: At, walk: Walk, *, contained: bool) -> None:
+    """Apply every rule that concerns this resource; `walk` has been through it. contained: it is judged from the resource that holds it as well."""
+    if not contained and ("contained" in resource or walk.fragments):
+        _contained(resource, at, walk)
+    if "text" in resource:
+        _narrative(resource, at, walk)
+    rule = RESOURCES.get(name)
+    if rule is not None:
+        rule(resource, at, walk)
 
 
-def _is_quantity(value: Json) -> bool:
-    return isinstance(value.get("code"), str) and not isinstance(value.get("value"), (str, dict, bool, list)) and set(value) <= {
-        "id", "extension", "value", "comparator", "unit", "system", "code", "_value", "_code", "_unit",
-    }  # fmt: skip
+# Every resource
 
 
-def _period(value: Json, path: str, issues: list[Issue]) -> None:
-    """per-1, judged on the precision both ends share (times only within one zone)."""
-    start, end = value["start"], value["end"]
-    if not isinstance(start, str) or not isinstance(end, str):
-        return
-    shared = min(len(start), len(end), 10)
-    if start[:shared] > end[:shared]:
-        issues.append(Issue("error", "invariant", "per-1: a period may not end before it starts", path))
-
-
-def _references(value: Any) -> Iterator[str]:
-    """Every Reference.reference inside."""
-    if isinstance(value, dict):
-        reference = value.get("reference")
-        if isinstance(reference, str):
-            yield reference
-        for item in value.values():
-            if isinstance(item, (dict, list)):
-                yield from _references(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _references(item)
+def _contained(resource: Json, at: At, walk: Walk) -> None:
+    """dom-2, dom-3 and ref-1: contained resources do not nest, are referred to, and `#x` names one of them."""
+    contained = resource.get("contained")
+    inner = [(n, c) for n, c in enumerate(contained) if isinstance(c, dict)] if isinstance(contained, list) else []
+    held = {c["id"] for _, c in inner if isinstance(c.get("id"), str)}
+    referred = {fragment[1:] for fragment in walk.fragments if len(fragment) > 1}
+    named = referred | {text[1:] for text in _texts(resource) if text[:1] == "#" and text[1:] in held} if inner else referred
+    for position, one in inner:
+        where = ((at, "contained"), position)
+        if "contained" in one:
+            walk.error("invariant", "dom-2: a contained resource may not contain another", where)
+        if one.get("id") not in named and not any(text == "#" for text in _texts(one)):
+            walk.error("invariant", "dom-3: a contained resource must be referred to from the resource", where)
+    for missing in sorted(referred - held):
+        walk.error("not-found", f"ref-1: '#{missing[:64]}' names no contained resource", at)
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -199,3 +60,143 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _texts(item)
+
+
+def _narrative(resource: Json, at: At, walk: Walk) -> None:
+    """txt-1: a narrative is text, never something that runs."""
+    text = resource.get("text")
+    div = text.get("div") if isinstance(text, dict) else None
+    if isinstance(div, str):
+        where = ((at, "text"), "div")
+        if _SCRIPT.search(div):
+            walk.error("invariant", "txt-1: the narrative may not hold scripts, forms or active content", where)
+        if not div.lstrip().startswith("<div"):
+            walk.error("structure", "the narrative must be one XHTML div", where)
+
+
+# Resources
+
+
+def _patient(resource: Json, at: At, walk: Walk) -> None:
+    """pat-1: a contact has at least one of name, telecom, address, organization."""
+    contacts = resource.get("contact")
+    for position, contact in enumerate(contacts if isinstance(contacts, list) else ()):
+        if isinstance(contact, dict) and not any(contact.get(k) for k in ("name", "telecom", "address", "organization")):
+            walk.error("invariant", "pat-1: a contact needs a name, telecom, address or organization", ((at, "contact"), position))
+
+
+def _observation(resource: Json, at: At, walk: Walk) -> None:
+    """obs-6: dataAbsentReason only without a value. obs-7: no value when a component has the same code."""
+    if not any(key.startswith("value") for key in resource):
+        return
+    if "dataAbsentReason" in resource:
+        walk.error("invariant", "obs-6: dataAbsentReason may stand only when there is no value", (at, "dataAbsentReason"))
+    components, own = resource.get("component"), resource.get("code")
+    for position, component in enumerate(components if isinstance(components, list) else ()):
+        if isinstance(component, dict) and component.get("code") == own:
+            walk.error("invariant", "obs-7: a component repeats the code of an observation that has a value", ((at, "component"), position))
+
+
+# bdl-1, bdl-2, bdl-3: where these may stand. bdl-7 does not hold for a history.
+_TOTALLED: Final = ("searchset", "history")
+_WITH_REQUEST: Final = ("transaction", "batch", "history")
+_WITHOUT_REQUEST: Final = ("document", "message", "collection", "searchset")
+# bdl-11 and bdl-12: what a Bundle of a kind starts with.
+_STARTS_WITH: Final = {"document": ("bdl-11", "Composition"), "message": ("bdl-12", "MessageHeader")}
+
+
+def _bundle(resource: Json, at: At, walk: Walk) -> None:
+    """bdl-1…5, 7, 8, 11, 12: what may stand in which kind of Bundle."""
+    kind, entries = resource.get("type"), resource.get("entry")
+    if "total" in resource and kind not in _TOTALLED:
+        walk.error("invariant", "bdl-1: total only in a searchset or history", (at, "total"))
+    seen: set[tuple[str, str]] = set()
+    for position, entry in enumerate(entries if isinstance(entries, list) else ()):
+        if isinstance(entry, dict):
+            where = ((at, "entry"), position)
+            _entry(entry, kind, where, walk)
+            _full_url(entry, kind, where, walk, seen)
+    if isinstance(kind, str) and kind in _STARTS_WITH:
+        key, wanted = _STARTS_WITH[kind]
+        first = entries[0] if isinstance(entries, list) and entries else None
+        inner = first.get("resource") if isinstance(first, dict) else None
+        if not isinstance(inner, dict) or inner.get("resourceType") != wanted:
+            walk.error("invariant", f"{key}: a {kind} starts with a {wanted}", ((at, "entry"), 0))
+
+
+def _entry(entry: Json, kind: Any, at: At, walk: Walk) -> None:
+    if kind in _WITH_REQUEST and "request" not in entry:
+        walk.error("required", f"bdl-3: an entry of a {kind} needs a request", (at, "request"))
+    if kind in _WITHOUT_REQUEST and "request" in entry:
+        walk.error("invariant", f"bdl-3: an entry of a {kind} may not have a request", (at, "request"))
+    if "search" in entry and kind != "searchset":
+        walk.error("invariant", "bdl-2: search only in a searchset", (at, "search"))
+    if not any(key in entry for key in ("resource", "request", "response")):
+        walk.error("invariant", "bdl-5: an entry needs a resource, a request or a response", at)
+
+
+def _full_url(entry: Json, kind: Any, at: At, walk: Walk, seen: set[tuple[str, str]]) -> None:
+    url, inner = entry.get("fullUrl"), entry.get("resource")
+    if not isinstance(url, str):
+        return
+    meta = inner.get("meta") if isinstance(inner, dict) else None
+    version = str(meta.get("versionId", "")) if isinstance(meta, dict) else ""
+    if "/_history/" in url:
+        walk.error("invariant", "bdl-8: fullUrl may not name a version", (at, "fullUrl"))
+    if (url, version) in seen and kind != "history":
+        walk.error("duplicate", "bdl-7: fullUrl stands twice", (at, "fullUrl"))
+    seen.add((url, version))
+
+
+RESOURCES: Final[dict[str, Rule]] = {"Patient": _patient, "Observation": _observation, "Bundle": _bundle}
+
+
+# Datatypes
+
+
+def _reference(value: Json, _at: At, walk: Walk) -> None:
+    """ref-1 is judged when the whole resource has been walked."""
+    text = value.get("reference")
+    if isinstance(text, str) and text[:1] == "#":
+        walk.fragments.append(text)
+
+
+def _extension(value: Json, at: At, walk: Walk) -> None:
+    """ext-1: a value or extensions, not both, not neither."""
+    if not value.get("url"):
+        walk.error("required", "Extension.url is required", (at, "url"))
+    has_value = any(key.startswith(("value", "_value")) for key in value)
+    if has_value == ("extension" in value):
+        text = "an extension has a value or extensions of its own, not both" if has_value else "an extension needs a value or extensions of its own"
+        walk.error("invariant", f"ext-1: {text}", at)
+
+
+def _period(value: Json, at: At, walk: Walk) -> None:
+    """per-1, judged on the precision both ends share (times only within one zone)."""
+    start, end = value.get("start"), value.get("end")
+    if isinstance(start, str) and isinstance(end, str):
+        shared = min(len(start), len(end), 10)
+        if start[:shared] > end[:shared]:
+            walk.error("invariant", "per-1: a period may not end before it starts", at)
+
+
+def _quantity(value: Json, at: At, walk: Walk) -> None:
+    """qty-3: a code needs a system."""
+    if "code" in value and "system" not in value:
+        walk.error("invariant", "qty-3: a Quantity with a code needs its system", (at, "system"))
+
+
+def _identifier(value: Json, at: At, walk: Walk) -> None:
+    """Identifier.system: an absolute URI (datatypes.html#Identifier)."""
+    system = value.get("system")
+    if isinstance(system, str) and not _ABSOLUTE.match(system):
+        walk.error("value", "an identifier's system must be an absolute URI", (at, "system"))
+
+
+DATATYPES: Final[dict[str, Rule]] = {
+    "Extension": _extension,
+    "Reference": _reference,
+    "Period": _period,
+    "Identifier": _identifier,
+    **dict.fromkeys(("Quantity", "Age", "Count", "Distance", "Duration"), _quantity),
+}

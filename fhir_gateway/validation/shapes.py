@@ -16,10 +16,15 @@ from typing import Any, Final
 
 from fhir.resources.R4B import get_fhir_model_class
 
+from fhir_gateway.validation.types import TYPES
+
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One element of a type. `kind`: a primitive's FHIR name ("code"), "resource" for contained content, or "" when `of` names a complex type."""
+    """One element of a type. `kind`: a primitive's FHIR name ("code"), "resource" for contained content, or "" when `of` names a complex type.
+
+    group: the value[x] group it belongs to, "" for most.
+    """
 
     name: str
     kind: str
@@ -27,16 +32,17 @@ class Element:
     many: bool
     codes: frozenset[str] = frozenset()
     targets: frozenset[str] = frozenset()
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A type: its elements by JSON name, the required ones, and the value[x] groups as (name, members, required)."""
+    """A type: its elements by JSON name, the required ones, and the value[x] groups of which one must stand."""
 
     name: str
     elements: dict[str, Element]
     required: tuple[str, ...]
-    choices: tuple[tuple[str, tuple[str, ...], bool], ...]
+    required_groups: tuple[str, ...]
 
 
 _PRIMITIVES = {
@@ -46,29 +52,6 @@ _PRIMITIVES = {
     "UnsignedInt": "unsignedInt", "Xhtml": "xhtml",
 }  # fmt: skip
 _BUILTINS = {bool: "boolean", str: "string"}
-
-
-# R4 resourcelist.html, less the 18 types R4B dropped (MedicinalProduct… and its parts, SubstanceNucleicAcid and its kin, EffectEvidenceSynthesis,
-# RiskEvidenceSynthesis), for which there is no class. R4B's own additions (Citation, Ingredient, SubscriptionTopic …) are no R4 types.
-TYPES: Final = frozenset(
-    """
-    Account ActivityDefinition AdverseEvent AllergyIntolerance Appointment AppointmentResponse AuditEvent Basic Binary
-    BiologicallyDerivedProduct BodyStructure Bundle CapabilityStatement CarePlan CareTeam CatalogEntry ChargeItem ChargeItemDefinition Claim
-    ClaimResponse ClinicalImpression CodeSystem Communication CommunicationRequest CompartmentDefinition Composition ConceptMap Condition
-    Consent Contract Coverage CoverageEligibilityRequest CoverageEligibilityResponse DetectedIssue Device DeviceDefinition DeviceMetric
-    DeviceRequest DeviceUseStatement DiagnosticReport DocumentManifest DocumentReference Encounter Endpoint EnrollmentRequest
-    EnrollmentResponse EpisodeOfCare EventDefinition Evidence EvidenceVariable ExampleScenario ExplanationOfBenefit FamilyMemberHistory Flag
-    Goal GraphDefinition Group GuidanceResponse HealthcareService ImagingStudy Immunization ImmunizationEvaluation
-    ImmunizationRecommendation ImplementationGuide InsurancePlan Invoice Library Linkage List Location Measure MeasureReport Media
-    Medication MedicationAdministration MedicationDispense MedicationKnowledge MedicationRequest MedicationStatement MessageDefinition
-    MessageHeader MolecularSequence NamingSystem NutritionOrder Observation ObservationDefinition OperationDefinition OperationOutcome
-    Organization OrganizationAffiliation Parameters Patient PaymentNotice PaymentReconciliation Person PlanDefinition Practitioner
-    PractitionerRole Procedure Provenance Questionnaire QuestionnaireResponse RelatedPerson RequestGroup ResearchDefinition
-    ResearchElementDefinition ResearchStudy ResearchSubject RiskAssessment Schedule SearchParameter ServiceRequest Slot Specimen
-    SpecimenDefinition StructureDefinition StructureMap Subscription Substance SupplyDelivery SupplyRequest Task TerminologyCapabilities
-    TestReport TestScript ValueSet VerificationResult VisionPrescription
-    """.split()
-)
 
 
 def known(resource_type: str) -> bool:
@@ -92,7 +75,7 @@ def shape(path: str) -> Shape:
     model = getattr(import_module(module), name)
     elements: dict[str, Element] = {}
     required: list[str] = []
-    choices: dict[str, tuple[list[str], bool]] = {}
+    groups: dict[str, bool] = {}
     for field in model.model_fields.values():
         alias = field.alias or ""
         if alias in ("resource_type", "fhir_comments"):
@@ -101,37 +84,34 @@ def shape(path: str) -> Shape:
         if element is None:
             continue
         elements[alias] = element
-        extra: dict[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-        if group := extra.get("one_of_many"):
-            members, needed = choices.setdefault(group, ([], bool(extra.get("one_of_many_required"))))
-            members.append(alias)
-            choices[group] = (members, needed or bool(extra.get("one_of_many_required")))
+        extra = _extra(field)
+        if element.group:
+            groups[element.group] = groups.get(element.group, False) or bool(extra.get("one_of_many_required"))
         elif extra.get("element_required") or field.is_required():
             required.append(alias)
-    return Shape(
-        model.__name__,
-        elements,
-        tuple(required),
-        tuple((group, tuple(members), needed) for group, (members, needed) in choices.items()),
-    )
+    return Shape(model.__name__, elements, tuple(required), tuple(group for group, needed in groups.items() if needed))
+
+
+def _extra(field: Any) -> dict[str, Any]:
+    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
 
 
 def _element(owner: str, alias: str, field: Any) -> Element | None:
     annotation, many = _unwrap(field.annotation)
-    extra: dict[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-    codes = _codes(owner, alias, extra)
+    extra = _extra(field)
+    codes, group = _codes(owner, alias, extra), str(extra.get("one_of_many") or "")
     targets = frozenset(extra.get("enum_reference_types", ()))
     if typing.get_origin(annotation) is typing.Annotated:
         marker = typing.get_args(annotation)[1]
-        return Element(alias, _PRIMITIVES[type(marker).__name__], "", many, codes, targets)
+        return Element(alias, _PRIMITIVES[type(marker).__name__], "", many, codes, targets, group)
     if annotation in _BUILTINS:
-        return Element(alias, _BUILTINS[annotation], "", many, codes, targets)
+        return Element(alias, _BUILTINS[annotation], "", many, codes, targets, group)
     name = annotation.__name__
     if name == "FHIRPrimitiveExtensionType":
         return None  # `_status`: checked beside the element it belongs to
     if name == "ResourceType":
         return Element(alias, "resource", "", many)
-    return Element(alias, "", annotation._model_klass, many, codes, targets)
+    return Element(alias, "", annotation._model_klass, many, codes, targets, group)
 
 
 # Required bindings whose list fhir.resources cuts short (it ends in "+"). Source: R4 value sets of the elements named.

@@ -1,13 +1,15 @@
-"""Walk a resource along its compiled shape and collect every fault: unknown elements, wrong JSON types, empty values, cardinality, bindings, reference targets."""
+"""Walk a resource along its compiled shape, once, and collect every fault: unknown elements, wrong JSON types, empty values, cardinality, bindings,
+reference targets, and the rules of datatypes and resources (`rules`)."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from fhir_gateway.validation.issue import Issue
 from fhir_gateway.validation.primitives import fault
-from fhir_gateway.validation.rules import check_rules
+from fhir_gateway.validation.rules import DATATYPES, check_rules
 from fhir_gateway.validation.shapes import Element, Shape, shape, shape_of_resource
+from fhir_gateway.validation.walk import At, Walk, place
 
 Json = dict[str, Any]
 
@@ -18,104 +20,117 @@ def validate(resource: Any, at: str = "") -> list[Issue]:
     `at` is the FHIRPath of the resource when it stands inside something else, "" for one on its own.
     """
     issues: list[Issue] = []
-    _resource(resource, at, issues)
+    _resource(resource, at, Walk(issues))
     return issues
 
 
-def _resource(resource: Any, at: str, issues: list[Issue]) -> None:
-    if not isinstance(resource, dict):
-        issues.append(Issue("error", "structure", "must be a JSON object with a resourceType", at))
+def _resource(resource: Any, at: At, outer: Walk, *, contained: bool = False) -> None:
+    """outer: the walk this resource stands in; a contained resource shares it, an entry of a Bundle has one of its own."""
+    known = _known(resource, at, outer)
+    if known is None:
         return
+    walk = outer if contained else Walk(outer.issues)
+    path = at or known.name
+    _object(resource, known, path, walk, is_resource=True)
+    check_rules(known.name, resource, path, walk, contained=contained)
+
+
+def _known(resource: Any, at: At, walk: Walk) -> Shape | None:
+    """The shape of what claims to be a resource, None with an issue when it is none."""
+    if not isinstance(resource, dict):
+        walk.error("structure", "must be a JSON object with a resourceType", at)
+        return None
     name = resource.get("resourceType")
     if not isinstance(name, str) or not name:
-        issues.append(Issue("error", "structure", "resourceType is missing", at or "resourceType"))
-        return
+        walk.error("structure", "resourceType is missing", at or "resourceType")
+        return None
     known = shape_of_resource(name)
     if known is None:
-        issues.append(
-            Issue(
-                "error",
-                "not-supported",
-                f"'{name[:64]}' is not a resource type of FHIR R4 known here",
-                f"{at}.resourceType" if at else "resourceType",
-            )
-        )
-        return
-    path = at or name
-    _object(resource, known, path, issues, is_resource=True)
-    check_rules(name, resource, path, issues)
+        walk.error("not-supported", f"'{name[:64]}' is not a resource type of FHIR R4 known here", (at, "resourceType") if at else "resourceType")
+    return known
 
 
-def _object(value: Json, form: Shape, path: str, issues: list[Issue], *, is_resource: bool = False) -> None:
+def _object(value: Json, form: Shape, at: At, walk: Walk, *, is_resource: bool = False) -> None:
+    elements = form.elements
+    chosen: dict[str, str] | None = None
     for key, content in value.items():
-        if is_resource and key == "resourceType":
-            continue
-        if key.startswith("_"):
-            _primitive_extension(key, content, form, path, issues)
-            continue
-        element = form.elements.get(key)
+        element = elements.get(key)
         if element is None:
-            issues.append(Issue("error", "structure", f"{form.name} has no element '{key[:64]}'", f"{path}.{key[:64]}"))
-            continue
-        _element(element, content, f"{path}.{key}", issues, beside=value.get(f"_{key}"))
+            if is_resource and key == "resourceType":
+                continue
+            if key[:1] == "_":
+                element = _beside(key, content, form, at, walk)
+            else:
+                walk.error("structure", f"{form.name} has no element '{key[:64]}'", (at, key[:64]))
+            if element is None:
+                continue
+        else:
+            _element(element, content, (at, key), walk, value)
+        if element.group:
+            chosen = {} if chosen is None else chosen
+            if chosen.setdefault(element.group, element.name) != element.name:
+                walk.error("structure", f"only one of {chosen[element.group]}, {element.name} may stand", (at, element.name))
     for key in form.required:
         if key not in value and f"_{key}" not in value:
-            issues.append(Issue("error", "required", f"{form.name}.{key} is required", f"{path}.{key}"))
-    for group, members, needed in form.choices:
-        present = list(dict.fromkeys(key.lstrip("_") for key in value if key.lstrip("_") in members))
-        if len(present) > 1:
-            issues.append(Issue("error", "structure", f"only one of {', '.join(present)} may stand", f"{path}.{present[1]}"))
-        elif needed and not present:
-            issues.append(Issue("error", "required", f"{form.name}.{group}[x] is required", f"{path}.{group}"))
-    if form.name == "Extension":
-        _extension(value, path, issues)
+            walk.error("required", f"{form.name}.{key} is required", (at, key))
+    for group in form.required_groups:
+        if chosen is None or group not in chosen:
+            walk.error("required", f"{form.name}.{group}[x] is required", (at, group))
+    rule = DATATYPES.get(form.name)
+    if rule is not None:
+        rule(value, at, walk)
 
 
-def _element(element: Element, content: Any, path: str, issues: list[Issue], beside: Any) -> None:
+def _element(element: Element, content: Any, at: At, walk: Walk, owner: Json) -> None:
     if content is None:
-        issues.append(Issue("error", "structure", "must not be null; leave the element out instead", path))
+        walk.error("structure", "must not be null; leave the element out instead", at)
     elif element.many:
         if not isinstance(content, list):
-            issues.append(Issue("error", "structure", "must be a JSON array", path))
+            walk.error("structure", "must be a JSON array", at)
         elif not content:
-            issues.append(Issue("error", "structure", "must not be an empty array; leave the element out instead", path))
+            walk.error("structure", "must not be an empty array; leave the element out instead", at)
         else:
-            for position, item in enumerate(content):
-                if item is None and element.kind and isinstance(beside, list) and position < len(beside) and beside[position]:
-                    continue  # a null that only makes room for an extension in `_name`
-                _one(element, item, f"{path}[{position}]", issues)
+            _items(element, content, at, walk, owner.get(f"_{element.name}") if element.kind else None)
     elif isinstance(content, list):
-        issues.append(Issue("error", "structure", "must not be an array: it may stand only once", path))
+        walk.error("structure", "must not be an array: it may stand only once", at)
     else:
-        _one(element, content, path, issues)
+        _one(element, content, at, walk)
 
 
-def _one(element: Element, item: Any, path: str, issues: list[Issue]) -> None:
-    if element.kind == "resource":
-        _resource(item, path, issues)
-        return
-    if element.kind:
-        found = fault(element.kind, item)
-        if found:
-            issues.append(Issue("error", found[0], f"{path.rpartition('.')[2]} {found[1]}", path))
-        elif element.codes and item not in element.codes:
-            allowed = ", ".join(sorted(element.codes)[:12])
-            issues.append(Issue("error", "code-invalid", f"'{str(item)[:64]}' is not one of {allowed}", path))
-        return
-    if not isinstance(item, dict):
-        issues.append(Issue("error", "structure", "must be a JSON object", path))
-        return
-    if not item:
-        issues.append(Issue("error", "structure", "must not be an empty object; leave the element out instead", path))
-        return
-    _object(item, shape(element.of), path, issues)
-    if element.targets:
-        _reference(element, item, path, issues)
+def _items(element: Element, content: list[Any], at: At, walk: Walk, beside: Any) -> None:
+    for position, item in enumerate(content):
+        if item is None and isinstance(beside, list) and position < len(beside) and beside[position]:
+            continue  # a null that only makes room for an extension in `_name`
+        _one(element, item, (at, position), walk)
 
 
-def _reference(element: Element, item: Json, path: str, issues: list[Issue]) -> None:
+def _one(element: Element, item: Any, at: At, walk: Walk) -> None:
+    kind = element.kind
+    if not kind:
+        if not isinstance(item, dict):
+            walk.error("structure", "must be a JSON object", at)
+        elif not item:
+            walk.error("structure", "must not be an empty object; leave the element out instead", at)
+        else:
+            _object(item, shape(element.of), at, walk)
+            if element.targets:
+                _reference(element, item, at, walk)
+    elif kind == "resource":
+        _resource(item, at, walk, contained=element.name == "contained")
+    elif element.codes and isinstance(item, str) and item in element.codes:
+        return
+    elif found := fault(kind, item):
+        walk.error(found[0], f"{place(at).rpartition('.')[2]} {found[1]}", at)
+    elif element.codes:
+        walk.error("code-invalid", f"'{str(item)[:64]}' is not one of {', '.join(sorted(element.codes)[:12])}", at)
+
+
+ANY: Final = "Resource"
+
+
+def _reference(element: Element, item: Json, at: At, walk: Walk) -> None:
     """Only what the text says can be judged: `Type/id` (relative or absolute) or Reference.type; `urn:` and `#` are settled by the Bundle or dom-3."""
-    if "Resource" in element.targets:
+    if ANY in element.targets:
         return
     target = item.get("type")
     reference = item.get("reference")
@@ -125,34 +140,27 @@ def _reference(element: Element, item: Json, path: str, issues: list[Issue]) -> 
         if named and shape_of_resource(named):
             target = named
     if isinstance(target, str) and target not in element.targets and not target.startswith("http"):
-        wanted = ", ".join(sorted(element.targets))
-        issues.append(Issue("error", "value", f"may not refer to {target[:64]}, only to {wanted}", f"{path}.reference"))
+        walk.error("value", f"may not refer to {target[:64]}, only to {', '.join(sorted(element.targets))}", (at, "reference"))
 
 
-def _extension(value: Json, path: str, issues: list[Issue]) -> None:
-    if not value.get("url"):
-        issues.append(Issue("error", "required", "Extension.url is required", f"{path}.url"))
-    has_value = any(key.lstrip("_").startswith("value") for key in value)
-    if has_value == ("extension" in value):
-        text = "an extension has a value or extensions of its own, not both" if has_value else "an extension needs a value or extensions of its own"
-        issues.append(Issue("error", "invariant", f"ext-1: {text}", path))
-
-
-def _primitive_extension(key: str, content: Any, form: Shape, path: str, issues: list[Issue]) -> None:
+def _beside(key: str, content: Any, form: Shape, at: At, walk: Walk) -> Element | None:
+    """`_birthDate`: id and extensions of a primitive element, which is returned."""
     element = form.elements.get(key[1:])
     if element is None or not element.kind or element.kind == "resource":
-        issues.append(Issue("error", "structure", f"{form.name} has no primitive element '{key[1:64]}'", f"{path}.{key[:64]}"))
-        return
-    items = content if isinstance(content, list) else [content]
+        walk.error("structure", f"{form.name} has no primitive element '{key[1:64]}'", (at, key[:64]))
+        return None
     if element.many != isinstance(content, list):
-        issues.append(Issue("error", "structure", "must be an array exactly when its element is one", f"{path}.{key}"))
-        return
-    holder = shape("fhir.resources.R4B.element.Element")
-    for position, item in enumerate(items):
-        where = f"{path}.{key}[{position}]" if element.many else f"{path}.{key}"
+        walk.error("structure", "must be an array exactly when its element is one", (at, key))
+        return element
+    for position, item in enumerate(content if element.many else [content]):
+        where: At = ((at, key), position) if element.many else (at, key)
         if item is None and element.many:
             continue
         if not isinstance(item, dict) or not item:
-            issues.append(Issue("error", "structure", "must be an object with id or extension", where))
-            continue
-        _object(item, holder, where, issues)
+            walk.error("structure", "must be an object with id or extension", where)
+        else:
+            _object(item, shape(_HOLDER), where, walk)
+    return element
+
+
+_HOLDER: Final = "fhir.resources.R4B.element.Element"

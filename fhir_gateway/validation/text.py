@@ -7,7 +7,9 @@ the same resource differently); msgspec writes because it knows Decimal.
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -36,10 +38,16 @@ def decode(raw: bytes) -> dict[str, Any]:
         raise _refused(f"The JSON is nested more than {MAX_DEPTH} levels deep")
     try:
         value = _decoder.decode(text.strip())
+        if _SURROGATE.search(raw):
+            encode(value)
     except _Fault as fault:
         raise _refused(str(fault)) from None
     except json.JSONDecodeError as fault:
         raise _refused(f"Not JSON: {fault.msg} at line {fault.lineno}, column {fault.colno}") from None
+    except UnicodeEncodeError:
+        raise _refused("The JSON holds half a character (an unpaired \\ud800 to \\udfff)") from None
+    except (ValueError, ArithmeticError):  # int() beyond the digits Python reads, Decimal beyond its largest exponent
+        raise _refused("The JSON holds a number too long to be read") from None
     if not isinstance(value, dict):
         raise _refused("The body must be one JSON object")
     return value
@@ -50,29 +58,18 @@ def encode(resource: Any) -> bytes:
     return _encoder.encode(resource)
 
 
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_SURROGATE = re.compile(rb"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
+_ALL_BUT_BRACKETS: Final = bytes(set(range(256)) - set(b"{}[]"))
+_STEP: Final = tuple({0x7B: 1, 0x5B: 1, 0x7D: -1, 0x5D: -1}.get(byte, 0) for byte in range(256))
+
+
 def _too_deep(raw: bytes) -> bool:
     """Counts brackets outside strings, only when the body has enough of them to be in doubt."""
     if raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH:
         return False
-    depth = 0
-    inside = escaped = False
-    for byte in raw:
-        if inside:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:
-                escaped = True
-            elif byte == 0x22:
-                inside = False
-        elif byte == 0x22:
-            inside = True
-        elif byte in (0x7B, 0x5B):
-            depth += 1
-            if depth > MAX_DEPTH:
-                return True
-        elif byte in (0x7D, 0x5D):
-            depth -= 1
-    return False
+    brackets = _STRING.sub(b"", raw).translate(None, _ALL_BUT_BRACKETS)
+    return max(accumulate(map(_STEP.__getitem__, brackets)), default=0) > MAX_DEPTH
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -171,3 +171,41 @@ json_values = st.recursive(
 def test_no_json_whatever_breaks_the_validator(body: dict[str, Any], kind: str) -> None:
     issues = validate({"resourceType": kind, **body})
     assert all(issue.text for issue in issues)
+
+
+def test_a_reference_inside_an_entry_is_the_entrys_own_matter() -> None:
+    inner = {**REQUEST, "requester": {"reference": "#doc"}, "contained": [{"resourceType": "Practitioner", "id": "doc"}]}
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": inner}]}
+    assert validate(bundle) == []
+    broken = {**bundle, "entry": [{"resource": {**inner, "contained": [{"resourceType": "Practitioner", "id": "other"}]}}]}
+    assert {(i.expression, i.code) for i in validate(broken)} == {
+        ("Bundle.entry[0].resource", "not-found"),
+        ("Bundle.entry[0].resource.contained[0]", "invariant"),
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["Resource", "DomainResource", "SubscriptionTopic", "Citation", "TaskInput", "Period", "patient", "Patient.name", ""]
+)
+def test_what_is_no_resource_type_of_r4_is_not_known(name: str) -> None:
+    (issue,) = validate({"resourceType": name})
+    assert issue.expression == "resourceType"
+
+
+@pytest.mark.parametrize(
+    "raw", [rb'{"a":"\ud800"}', rb'{"\udc00":1}', b'{"a":' + b"1" * 5000 + b"}", b'{"a":1e99999999999999999999}', b"[" * 500 + b"]" * 500]
+)
+def test_what_could_not_be_written_again_is_refused(raw: bytes) -> None:
+    with pytest.raises(InvalidResourceError):
+        decode(raw)
+
+
+def test_brackets_in_text_do_not_count_as_nesting() -> None:
+    raw = b'{"a":"' + b"[{" * 200 + rb"\"[" + b'","b":[' + b",".join([b'{"c":[]}'] * 100) + b"]}"
+    assert encode(decode(raw)) == raw
+
+
+def test_control_characters_are_refused_and_line_breaks_are_not() -> None:
+    (issue,) = validate({**PATIENT, "name": [{"family": "Mar\x00lowe"}]})
+    assert (issue.expression, issue.code) == ("Patient.name[0].family", "value")
+    assert validate({**OBSERVATION, "note": [{"text": "one\r\n\ttwo"}]}) == []

@@ -73,6 +73,12 @@ def moved_because(case_task: Json, state: str, now: datetime, why: str) -> Json:
     return changed | ({"statusReason": {"text": why}} if why else {})
 
 
+def confirmed(case_task: Json, now: datetime) -> Json:
+    """The clinic settles that a second opinion is asked for, where the referral itself did not say so (table 0336 `S`)."""
+    settled = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0336", "code": "S", "display": "Second Opinion"}]}
+    return case_task | {"reasonCode": settled, "lastModified": _stamp(now)}
+
+
 def request_status(state: str, current: str) -> str:
     """ServiceRequest.status that goes with a case state. A declined request stays the placer's to revoke (COW: only the placer changes it)."""
     return current if state == "declined" else BY_NAME[state].request

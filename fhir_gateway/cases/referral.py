@@ -35,9 +35,12 @@ def is_referral(service_request: Json, focused: bool, codes: Collection[Code], *
     return (focused and said) if has_results else (focused or said)
 
 
-def second_opinion(service_request: Json, codes: Collection[Code]) -> bool:
-    """Whether it confirms that a second opinion is asked for. codes: ValueSet `second-opinion`."""
-    return _says(service_request, SAYS_SECOND_OPINION, codes)
+def second_opinion(service_request: Json, codes: Collection[Code], task: Json | None = None) -> bool:
+    """Whether it confirms that a second opinion is asked for: the referral says so, or the clinic has settled it on the coordination Task.
+
+    codes: ValueSet `second-opinion`.
+    """
+    return _says(service_request, SAYS_SECOND_OPINION, codes) or (task is not None and _says(task, ("reasonCode",), codes))
 
 
 def task_for(referral: Json, *, now: datetime, confirmed: bool, flagged: bool = False, owner: Json | None = None) -> Json:
@@ -67,6 +70,18 @@ def task_for(referral: Json, *, now: datetime, confirmed: bool, flagged: bool = 
         "owner": owner,
     }
     return {name: value for name, value in parts.items() if value is not None}
+
+
+def tagged(task: Json, *, confirmed: bool, flagged: bool) -> Json | None:
+    """The Task with the case tags that hold now (unconfirmed, no tumour group), None when it has them already. Other tags stay."""
+    meta = task.get("meta") or {}
+    others = [tag for tag in meta.get("tag") or () if tag.get("system") != CASE_TAGS]
+    wanted = [code for code, holds in ((UNCONFIRMED, not confirmed), (NO_TUMOUR_GROUP, flagged)) if holds]
+    if [tag.get("code") for tag in meta.get("tag") or () if tag.get("system") == CASE_TAGS] == wanted:
+        return None
+    tags = others + [{"system": CASE_TAGS, "code": code} for code in wanted]
+    kept = {key: value for key, value in meta.items() if key != "tag"}
+    return {**task, "meta": {**kept, "tag": tags} if tags else kept}
 
 
 def moved(task: Json, state: str, now: datetime) -> Json:

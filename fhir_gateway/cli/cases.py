@@ -103,6 +103,13 @@ def move(
         print_case(opened.actions.move(STAFF, case, event, why))
 
 
+@app.command("confirm")
+def confirm(case: Named) -> None:
+    """Settle that an unconfirmed case asks for a second opinion."""
+    with gateway() as opened:
+        print_case(opened.actions.confirm(STAFF, case))
+
+
 @app.command("request")
 def request(
     case: Named,

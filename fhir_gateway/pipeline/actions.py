@@ -53,6 +53,14 @@ class Actions:
 
         return self._done(principal, name, f"move:{event}", work)
 
+    def confirm(self, principal: Principal, name: str) -> Json:
+        """Settle that an unconfirmed case asks for a second opinion."""
+
+        def work(tx: Transaction, case: Case, task: Stored) -> list[Stored]:
+            return [tx.resources.update(actions.confirmed(task.resource, self.clock()))]
+
+        return self._done(principal, name, "confirm", work)
+
     def request(self, principal: Principal, name: str, items: Sequence[str], due: date | None = None) -> Json:
         """Ask the referrer for records: those named, or every required one that is lacking. An item already asked for is not asked again."""
 

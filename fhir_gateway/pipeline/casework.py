@@ -19,11 +19,12 @@ from fhir_gateway.cases.completeness import evaluate
 from fhir_gateway.cases.evidence import walk
 from fhir_gateway.cases.facts import diagnoses
 from fhir_gateway.cases.model import CaseFile, Evaluation, Moment, Policy
-from fhir_gateway.cases.referral import is_referral, moved, second_opinion, task_for
+from fhir_gateway.cases.referral import is_referral, moved, second_opinion, tagged, task_for
 from fhir_gateway.cases.requirement import Checklist
 from fhir_gateway.errors import NotFoundError
 from fhir_gateway.events import event
 from fhir_gateway.pipeline.casefile import Held, appointment_event, assemble
+from fhir_gateway.pipeline.notices import notice
 from fhir_gateway.security.principal import GATEWAY, Principal
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Stored, Transaction
@@ -62,11 +63,13 @@ class Casework:
         if not written:
             return []
         staff = tx.on_behalf_of(GATEWAY)
-        for referral in self._referrals(staff, written):
+        opened = list(self._referrals(staff, written))
+        for referral in opened:
             self._open(tx.on_behalf_of(Principal("gateway", referral.owner)), referral, written, at)
         touched = staff.cases.touched_by([stored.reference for stored in written])
         for case in touched:
             self.judge(staff, case, at, "written")
+        notice(staff, written, [referral.id for referral in opened], at, self.settings.zone)
         return [case.service_request_id for case in touched]
 
     def reevaluate(self, tx: Transaction, service_request_id: str, at: datetime) -> None:
@@ -82,10 +85,13 @@ class Casework:
             return
         held = self._appointed(tx, case, held, at)
         choice, checklist, evaluation = self._evaluated(held.file, at)
-        if evaluation.event and held.task is not None:
-            self._move(tx, held.task, machine.state_of(held.task.resource), evaluation.event, "rule", at)
+        task = held.task
+        if evaluation.event and task is not None:
+            task = self._move(tx, task, machine.state_of(task.resource), evaluation.event, "rule", at)
+        confirmed = second_opinion(held.file.referral, self.opinion_codes, held.file.task)
+        if task is not None and (changed := tagged(task.resource, confirmed=confirmed, flagged=choice.flagged)):
+            tx.on_behalf_of(Principal("gateway", task.owner)).resources.update(changed)
         flat = answer.flat(evaluation, checklist)
-        confirmed = second_opinion(held.file.referral, self.opinion_codes)
         closed = evaluation.state in CLOSED
         tx.cases.save(case.service_request_id, flat, closed=closed, confirmed=confirmed, tumour_group=choice.name)
         metrics.EVALUATIONS.labels(why).inc()

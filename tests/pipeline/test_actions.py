@@ -120,3 +120,15 @@ def test_an_illegal_move_is_refused_with_the_legal_ones_named(told: Told) -> Non
     with pytest.raises(TransitionError, match="accept"):
         told.gateway.actions.move(STAFF, "REF-1", "issue-opinion")
     assert told.case()["case"]["state"] == "received"
+
+
+def test_staff_settle_an_unconfirmed_case_and_its_tag_goes(told: Told) -> None:
+    told.receives(messages.referral(second_opinion=False, diagnosis="C64.1"))
+    (task,) = told.found("Task")
+    assert {tag["code"] for tag in task["meta"]["tag"]} == {"unconfirmed", "no-tumour-group"}
+    told.gateway.actions.confirm(STAFF, "REF-1")
+    assert told.cases()[0]["confirmed"] is True
+    (task,) = told.found("Task")
+    assert {tag["code"] for tag in task["meta"]["tag"]} == {"no-tumour-group"}
+    told.receives(messages.pathology())
+    assert told.cases()[0]["confirmed"] is True, "a later record does not unsettle it"

@@ -1,0 +1,61 @@
+"""Writing down what was noticed about cases, once each (an identity key per issue)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from typing import Any
+
+from fhir_gateway import metrics
+from fhir_gateway.cases import noticed
+from fhir_gateway.cases.choice import BASE
+from fhir_gateway.cases.evidence import walk
+from fhir_gateway.store import Stored, Transaction
+from fhir_gateway.store.ids import new_id
+from mappers.result import IdentityKey
+
+Json = dict[str, Any]
+
+
+def notice(tx: Transaction, written: Sequence[Stored], opened: Sequence[str], at: datetime, zone: tzinfo) -> None:
+    """After cases were judged: two referrals for one question, and orders for tests that are held."""
+    for identity in opened:
+        _two_referrals(tx, identity, at)
+    carried_out = {str(reference) for stored in written for reference in walk(stored.resource, "basedOn.reference")}
+    for order in written:
+        if order.type == "ServiceRequest" and not order.deleted and order.id not in opened and order.reference not in carried_out:
+            _test_held(tx, order, at, zone)
+
+
+def _two_referrals(tx: Transaction, identity: str, at: datetime) -> None:
+    case = tx.cases.get(f"ServiceRequest/{identity}")
+    if case is None or case.patient_id is None or case.tumour_group == BASE:
+        return
+    for other in tx.cases.for_patient([case.patient_id]):
+        if other.service_request_id != identity and not other.closed and other.tumour_group == case.tumour_group:
+            first, second = sorted((identity, other.service_request_id))
+            _once(tx, f"{first}\t{second}", noticed.two_referrals(case.patient_id, first, second, case.tumour_group, at))
+
+
+def _test_held(tx: Transaction, order: Stored, at: datetime, zone: tzinfo) -> None:
+    patient = str(next(iter(walk(order.resource, "subject.reference")), "")).removeprefix("Patient/")
+    if tx.cases.get(order.reference) is not None:
+        return
+    for case in tx.cases.for_patient([patient]):
+        items = (case.evaluation or {}).get("items", ())
+        held = noticed.held_for(order.resource, items, at.astimezone(zone).date())
+        if held is not None and not case.closed:
+            if _once(tx, f"{order.id}\t{held['id']}", noticed.already_held(patient, order.id, held, at)):
+                metrics.AVOIDED_TESTS.inc()
+            return
+
+
+def _once(tx: Transaction, name: str, issue: Json) -> bool:
+    """Write the issue unless it was written before."""
+    key = IdentityKey(f"DetectedIssue:{issue['code']['coding'][0]['code']}", name)
+    if tx.keys.find([key]):
+        return False
+    identity = new_id()
+    tx.keys.claim([key], "DetectedIssue", identity, strict=True)
+    tx.resources.create(issue, id=identity, fresh=True)
+    return True

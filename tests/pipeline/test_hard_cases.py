@@ -1,0 +1,96 @@
+"""The hard cases of DOMAIN 3.4, told through the entrances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fhir_gateway.validation import validate
+from tests import messages
+from tests.pipeline.conftest import Told
+
+
+def order(patient: str, code: str = "58410-2") -> dict[str, Any]:
+    """A transaction with an order for a test."""
+    resource = {
+        "resourceType": "ServiceRequest",
+        "status": "active",
+        "intent": "order",
+        "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+        "subject": {"reference": f"Patient/{patient}"},
+    }
+    return {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "entry": [{"resource": resource, "request": {"method": "POST", "url": "ServiceRequest"}}],
+    }
+
+
+def test_two_referrals_for_one_question_are_shown_once_and_not_merged(told: Told) -> None:
+    told.receives(messages.referral("REF-1"))
+    told.receives(messages.referral("REF-2"))
+    told.receives(messages.referral("REF-2", made="20260911080000-0500"))
+    (issue,) = told.found("DetectedIssue")
+    assert validate(issue) == []
+    assert issue["code"]["coding"][0]["code"] == "two-referrals"
+    assert {i["reference"].removeprefix("ServiceRequest/") for i in issue["implicated"]} == {case["id"] for case in told.cases()}
+    assert len(told.cases()) == 2
+
+
+def test_one_patient_with_two_different_cancers_has_two_cases_and_no_issue(told: Told) -> None:
+    told.receives(messages.referral("REF-1", diagnosis="C50.411"))
+    told.receives(messages.referral("REF-2", diagnosis="C34.11"))
+    assert told.found("DetectedIssue") == []
+    assert {case["tumourGroup"] for case in told.cases()} == {"breast", "lung"}
+
+
+def test_a_blood_count_two_cases_need_counts_for_both(told: Told) -> None:
+    told.receives(messages.referral("REF-1", diagnosis="C50.411"))
+    told.receives(messages.referral("REF-2", diagnosis="C34.11"))
+    told.receives(messages.blood_count())
+    assert {told.item("lab-cbc", case["id"])["state"] for case in told.cases()} == {"accepted"}
+
+
+def test_an_order_for_a_test_that_is_held_is_noticed_and_its_day_named(told: Told) -> None:
+    told.receives(messages.referral())
+    told.receives(messages.blood_count(collected="20260901"))
+    (patient,) = told.found("Patient")
+    assert told.posts(order(patient["id"]))[0] == 200
+    (issue,) = told.found("DetectedIssue")
+    assert validate(issue) == []
+    assert issue["code"]["coding"][0]["code"] == "test-already-held"
+    assert "2026-10-01" in issue["detail"]
+    assert len(told.cases()) == 1, "an order for a blood count opens no case"
+
+
+def test_an_order_for_a_test_that_has_gone_stale_is_not_stopped(told: Told) -> None:
+    told.receives(messages.referral())
+    told.receives(messages.blood_count(collected="20260901"))
+    told.passes(days=40)
+    (patient,) = told.found("Patient")
+    told.posts(order(patient["id"]))
+    assert told.found("DetectedIssue") == []
+
+
+def test_a_cancelled_result_reopens_its_item(told: Told) -> None:
+    told.receives(messages.referral())
+    told.receives(messages.pathology())
+    told.receives(messages.pathology(status="X", reported="20260908100000-0500", made="20260908100100-0500"))
+    item = told.item("pathology-report")
+    assert (item["state"], item["reason"]) == ("missing", "cancelled")
+
+
+def test_a_message_a_week_late_changes_nothing_that_is_newer(told: Told) -> None:
+    told.receives(messages.referral())
+    told.receives(messages.pathology(status="C", reported="20260908100000-0500", made="20260908100100-0500"))
+    told.passes(days=7)
+    told.receives(messages.pathology(status="F", reported="20260901100000-0500", made="20260901100100-0500"))
+    (report,) = told.found("DiagnosticReport")
+    assert report["status"] == "corrected"
+
+
+def test_duplicates_under_other_control_ids_make_one_record(told: Told) -> None:
+    told.receives(messages.referral())
+    for made in ("20260905100500-0500", "20260905110500-0500", "20260905100500-0500"):
+        told.receives(messages.pathology(made=made))
+    assert told.count("DiagnosticReport") == 1
+    assert told.count("Observation", code="http://loinc.org|85337-4") == 1

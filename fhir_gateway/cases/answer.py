@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from fhir_gateway.cases import deqm
 from fhir_gateway.cases.model import Evaluation, Gate, Json, Judgement
 from fhir_gateway.cases.requirement import Checklist, Requirement
 from profiles.canonical import canonical
@@ -41,7 +42,10 @@ ITEM_PARTS: Final = (
 
 
 def flat(evaluation: Evaluation, checklist: Checklist) -> Json:
-    """`{"case": {…}, "gates": {…}, "items": […]}`: absent values are null, references are "Type/id" strings, dates are ISO text."""
+    """`{"case": {…}, "gates": {…}, "items": […]}`: absent values are null, references are "Type/id" strings, dates are ISO text.
+
+    Beyond the parts PRODUCT fixes: the checklist and its base as `url|version`, and per item `deqm` (the DEQM reason), kind, required, question.
+    """
     items = {item.id: item for item in checklist.items}
     return {
         "case": {
@@ -52,6 +56,7 @@ def flat(evaluation: Evaluation, checklist: Checklist) -> Json:
             "appointment": evaluation.appointment,
             "decideBy": _iso(evaluation.decide_by),
             "checklist": evaluation.checklist,
+            "base": checklist.base,
             "nextChange": _iso(evaluation.next_change),
         },
         "gates": {name: _flat_gate(gate) for name, gate in evaluation.gates.items()},
@@ -91,6 +96,7 @@ def _flat_item(judgement: Judgement, item: Requirement) -> Json:
         "state": judgement.state,
         "reason": judgement.reason,
         "gapStatus": judgement.gap_status,
+        "deqm": deqm.reason(judgement, item),
         "due": _iso(judgement.due),
         "goodUntil": _iso(judgement.good_until),
         "suppliedBy": list(judgement.supplied_by),

@@ -61,6 +61,7 @@ class ChecklistError(ValueError):
         super().__init__(f"{action or 'plan'}: {expression}: {text}")
         self.action = action
         self.expression = expression
+        self.text = text
 
 
 def compile_checklist(plan: Json, base: Json | None = None, value_sets: Mapping[str, frozenset[Code]] | None = None) -> Checklist:
@@ -68,22 +69,65 @@ def compile_checklist(plan: Json, base: Json | None = None, value_sets: Mapping[
 
     Raises ChecklistError naming the action and element at fault.
     """
-    actions = _actions(base) | _actions(plan) if base else _actions(plan)
-    questions = _questions(actions)
-    compiler = _Compiler(frozenset(VARIABLES) | set(questions), value_sets or {})
-    items = tuple(compiler.requirement(action) for action in actions.values())
-    _check_names(items)
+    faults: list[ChecklistError] = []
+    checklist = _compiled(plan, base, value_sets or {}, faults)
+    if checklist is None:
+        raise faults[0]
+    return checklist
+
+
+def faults_of(plan: Json, base: Json | None = None, value_sets: Mapping[str, frozenset[Code]] | None = None) -> list[ChecklistError]:
+    """Why a plan is no checklist: the first fault of each item, in order; empty when it compiles."""
+    faults: list[ChecklistError] = []
+    _compiled(plan, base, value_sets or {}, faults)
+    return faults
+
+
+def _compiled(plan: Json, base: Json | None, value_sets: Mapping[str, frozenset[Code]], faults: list[ChecklistError]) -> Checklist | None:
+    """The checklist, or None with at least one fault."""
+    items: list[Requirement] = []
+    try:
+        canonical_name = canonical_of(plan)
+        actions = _actions(base) | _actions(plan) if base else _actions(plan)
+        questions = _questions(actions)
+    except ChecklistError as fault:
+        faults.append(fault)
+        return None
+    compiler = _Compiler(frozenset(VARIABLES) | set(questions), value_sets)
+    for name, action in actions.items():
+        try:
+            items.append(compiler.requirement(action))
+        except ChecklistError as fault:
+            faults.append(ChecklistError(name, fault.expression, fault.text))
+    if not faults:
+        faults += _name_faults(items)
+    try:
+        return None if faults else _assembled(plan, base, canonical_name, items, questions, compiler)
+    except ChecklistError as fault:
+        faults.append(fault)
+        return None
+
+
+def _assembled(
+    plan: Json, base: Json | None, canonical_name: str, items: list[Requirement], questions: dict[str, str], compiler: _Compiler
+) -> Checklist:
     days = extension(plan, "review-days")
     return Checklist(
-        canonical=f"{_required(plan, '', 'url')}|{_required(plan, '', 'version')}",
+        canonical=canonical_name,
+        base=canonical_of(base) if base else None,
         name=str(plan.get("name", "")),
         title=str(plan.get("title", "")),
         review_days=days if days is not None else extension(base or {}, "review-days"),
         urgent_when=compiler.expression("", "plan", plan, "urgent-when"),
         urgent_review_days=extension(plan, "urgent-review-days"),
-        items=items,
+        items=tuple(items),
         questions=questions,
     )
+
+
+def canonical_of(plan: Json) -> str:
+    """`url|version`. Raises ChecklistError when one is missing."""
+    return f"{_required(plan, '', 'url')}|{_required(plan, '', 'version')}"
 
 
 def extension(element: Json, name: str) -> Any:
@@ -97,7 +141,7 @@ def extensions(element: Json, name: str) -> list[Any]:
     found = [e for e in element.get("extension") or () if isinstance(e, dict) and e.get("url") == url]
     for one in found:
         if value not in one:
-            raise ChecklistError(str(element.get("id", "")), f"extension({name})", f"carries no {value}")
+            raise ChecklistError("", f"extension({name})", f"carries no {value}")
     return [one[value] for one in found]
 
 
@@ -108,7 +152,7 @@ def _actions(plan: Json) -> dict[str, Json]:
         if not isinstance(name, str) or not name:
             raise ChecklistError("", f"action[{number}].id", "an item needs an id")
         if name in actions:
-            raise ChecklistError(name, f"action[{number}].id", "is used twice")
+            raise ChecklistError("", f"action[{number}].id", f"{name} is used twice")
         actions[name] = action
     return actions
 
@@ -142,14 +186,19 @@ def _required(element: Json, action: str, name: str, at: str = "") -> str:
     return value
 
 
-def _check_names(items: tuple[Requirement, ...]) -> None:
+def _name_faults(items: list[Requirement]) -> Iterator[ChecklistError]:
     held = {item.id: item for item in items}
     for item in items:
-        for name in (*item.narrative_in, *((item.pairs_with,) if item.pairs_with else ())):
+        if item.pairs_with and (item.pairs_with not in held or item.pairs_with == item.id):
+            yield ChecklistError(item.id, "extension(pairs-with)", _UNKNOWN_ITEM.format(item.pairs_with))
+        for name in item.narrative_in:
             if name not in held or name == item.id:
-                raise ChecklistError(item.id, "extension", f"names the item {name!r}, which this checklist does not have")
-            if name in item.narrative_in and held[name].narrative_in:
-                raise ChecklistError(item.id, "extension(satisfied-by-narrative-in)", f"{name} itself leans on a narrative")
+                yield ChecklistError(item.id, "extension(satisfied-by-narrative-in)", _UNKNOWN_ITEM.format(name))
+            elif held[name].narrative_in:
+                yield ChecklistError(item.id, "extension(satisfied-by-narrative-in)", f"{name} itself leans on a narrative")
+
+
+_UNKNOWN_ITEM: Final = "names the item {!r}, which this checklist does not have"
 
 
 class _Compiler:

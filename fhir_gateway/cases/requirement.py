@@ -86,9 +86,10 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class Checklist:
-    """A compiled plan, its base's items first. canonical: `url|version`. questions: id → wording."""
+    """A compiled plan, its base's items first. canonical, base: `url|version`, of the base None for a list of its own. questions: id → wording."""
 
     canonical: str
+    base: str | None
     name: str
     title: str
     review_days: int | None

@@ -13,8 +13,7 @@ from typing import Any
 
 from fhir_gateway import metrics
 from fhir_gateway.cases import answer, machine
-from fhir_gateway.cases.checklist import compile_checklist
-from fhir_gateway.cases.choice import BASE, Choice, choose
+from fhir_gateway.cases.choice import Choice
 from fhir_gateway.cases.completeness import evaluate
 from fhir_gateway.cases.evidence import walk
 from fhir_gateway.cases.facts import diagnoses
@@ -24,6 +23,7 @@ from fhir_gateway.cases.requirement import Checklist
 from fhir_gateway.errors import NotFoundError
 from fhir_gateway.events import event
 from fhir_gateway.pipeline.casefile import Held, appointment_event, assemble
+from fhir_gateway.pipeline.checklists import Checklists, Lists
 from fhir_gateway.pipeline.notices import notice
 from fhir_gateway.security.principal import GATEWAY, Principal
 from fhir_gateway.settings import Settings
@@ -38,10 +38,9 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Casework:
-    """plans, checklists: by name. referral_codes, opinion_codes: what says "referral" and "second opinion"."""
+    """checklists: what is required, as the clinic has it. referral_codes, opinion_codes: what says "referral" and "second opinion"."""
 
-    plans: dict[str, Json]
-    checklists: dict[str, Checklist]
+    checklists: Checklists
     referral_codes: frozenset[Code]
     opinion_codes: frozenset[Code]
     policy: Policy
@@ -50,11 +49,9 @@ class Casework:
     @classmethod
     def from_settings(cls, settings: Settings) -> Casework:
         """Shipped checklists compiled once. Raises ChecklistError naming what is wrong with one."""
-        plans, sets = plandefinitions.load(), valuesets.load()
-        base = plans[BASE]
-        checklists = {name: compile_checklist(plan, None if name == BASE else base) for name, plan in plans.items()}
+        sets = valuesets.load()
         policy = Policy(review_days=settings.review_days, clinic=frozenset({settings.clinic_name}))
-        return cls(plans, checklists, sets["referral"], sets["second-opinion"], policy, settings)
+        return cls(Checklists(plandefinitions.load()), sets["referral"], sets["second-opinion"], policy, settings)
 
     # After a write
 
@@ -66,6 +63,8 @@ class Casework:
         opened = list(self._referrals(staff, written))
         for referral in opened:
             self._open(tx.on_behalf_of(Principal("gateway", referral.owner)), referral, written, at)
+        if any(stored.type == "PlanDefinition" for stored in written):
+            self.checklists.saved(tx, written, at)
         touched = staff.cases.touched_by([stored.reference for stored in written])
         for case in touched:
             self.judge(staff, case, at, "written")
@@ -84,7 +83,7 @@ class Casework:
         if held is None:
             return
         held = self._appointed(tx, case, held, at)
-        choice, checklist, evaluation = self._evaluated(held.file, at)
+        choice, checklist, evaluation = self._evaluated(held.file, self.checklists.current(tx), at)
         task = held.task
         if evaluation.event and task is not None:
             task = self._move(tx, task, machine.state_of(task.resource), evaluation.event, "rule", at)
@@ -142,20 +141,22 @@ class Casework:
         return self._answer(tx, case, None, now)
 
     def _answer(self, tx: Transaction, case: Case, as_of: datetime | None, now: datetime) -> tuple[Json, Checklist]:
-        """The kept answer while it holds; a fresh one for another moment or when its time is up. Nothing is stored."""
-        checklist = next((c for c in self.checklists.values() if c.canonical == case.checklist), None)
-        fresh = as_of is not None or checklist is None or (case.next_change is not None and case.next_change <= now)
-        if not fresh and checklist is not None and case.evaluation:
-            return case.evaluation, checklist
+        """The kept answer while it holds, with the list it was judged by; a fresh one for another moment or when its time is up. Nothing is stored."""
+        fresh = as_of is not None or case.evaluation is None or (case.next_change is not None and case.next_change <= now)
+        if not fresh and case.evaluation is not None:
+            checklist = self.checklists.version(tx, case.checklist, case.evaluation["case"].get("base"))
+            if checklist is not None:
+                return case.evaluation, checklist
         held = assemble(tx.on_behalf_of(GATEWAY), case, as_of)
         if held is None:
             raise NotFoundError("There was no such case then")
-        _, checklist, evaluation = self._evaluated(held.file, as_of or now)
+        lists = self.checklists.current(tx) if as_of is None else self.checklists.at(tx, as_of)
+        _, checklist, evaluation = self._evaluated(held.file, lists, as_of or now)
         return answer.flat(evaluation, checklist), checklist
 
-    def _evaluated(self, file: CaseFile, at: datetime) -> tuple[Choice, Checklist, Evaluation]:
-        choice = choose(self.plans, diagnoses(file))
-        checklist = self.checklists[choice.name]
+    def _evaluated(self, file: CaseFile, lists: Lists, at: datetime) -> tuple[Choice, Checklist, Evaluation]:
+        choice = lists.chooser.choose(diagnoses(file))
+        checklist = lists.checklist(choice.name)
         return choice, checklist, evaluate(file, checklist, self.moment(at), self.policy)
 
     def moment(self, at: datetime) -> Moment:

@@ -64,6 +64,7 @@ class Gateway:
             raise SchemaMissingError("The database is not at this version's schema; run: fhir-gateway db upgrade")
         for name in ("Bundle", "ServiceRequest", "Patient", "DiagnosticReport", "Observation", "Coverage", "Task", "DocumentReference", "Provenance"):
             shapes.shape_of_resource(name)
+        self.casework.checklists.seed(self.store, self.clock())
         event("recovered", messages=self.recover())
         gc.collect()
         gc.freeze()  # what is built by now lives as long as the process: the collector need not walk it for every large message

@@ -6,13 +6,16 @@ from typing import Any
 
 from fhir_gateway.cases import machine
 from fhir_gateway.errors import ConflictError, TransitionError
+from fhir_gateway.pipeline.adoption import guard_plan, guard_plan_delete
 from fhir_gateway.store import Transaction
 
 Json = dict[str, Any]
 
 
 def guard_write(tx: Transaction, held: Json | None, resource: Json) -> None:
-    """Raises TransitionError when a write on a coordination Task is no legal move, with the legal ones named."""
+    """Raises TransitionError when a write on a coordination Task is no legal move, with the legal ones named; for checklists see `guard_plan`."""
+    if resource.get("resourceType") == "PlanDefinition":
+        guard_plan(tx, held, resource)
     if resource.get("resourceType") != "Task" or held is None:
         return
     case = tx.cases.get(f"Task/{held['id']}")
@@ -25,8 +28,10 @@ def guard_write(tx: Transaction, held: Json | None, resource: Json) -> None:
 
 
 def guard_delete(tx: Transaction, held: Json) -> None:
-    """Raises ConflictError for the referral or the Task of a case: a case ends by a transition, never by disappearing."""
+    """Raises ConflictError for the referral or the Task of a case, which ends by a transition and never by disappearing, and for a checklist."""
     kind, identity = held["resourceType"], held["id"]
+    if kind == "PlanDefinition":
+        guard_plan_delete(held)
     if kind not in ("ServiceRequest", "Task"):
         return
     case = tx.cases.get(f"{kind}/{identity}")

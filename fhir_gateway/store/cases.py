@@ -256,6 +256,13 @@ class Cases:
         query = select(*_LIST_COLUMNS).where(_C.c.next_change <= now, _SEEN[self._scope]).order_by(_C.c.next_change).limit(limit)
         return [_case(row) for row in self._work.execute(query, self._values)]
 
+    def call_again(self, tumour_groups: Iterable[str], at: datetime) -> int:
+        """Have the open cases of these groups judged again by the worker, as if time had changed them at `at`; how many there are."""
+        self._work.flush()
+        groups = sorted(set(tumour_groups))
+        due = update(_C).where(_C.c.closed.is_(False), _C.c.tumour_group.in_(groups)).values(next_change=milliseconds(at))
+        return int(self._work.execute(due).rowcount) if groups else 0
+
     def _save_items(self, id: str, wanted: dict[str, dict[str, Any]]) -> None:
         """Only what changed is written: most judgements move one item."""
         held = {row.item_id: dict(row._mapping) for row in self._work.execute(select(_I).where(_I.c.service_request_id == id))}

@@ -68,6 +68,9 @@ _MOVE: Final = insert(_V).from_select(
     ["resource", *_MOVED], select(_R.c.pk, *(_R.c[name] for name in _MOVED)).where(_R.c.pk == bindparam("moved_pk"))
 )
 _CHANGE: Final = update(_R).where(_R.c.pk == bindparam("changed_pk"))
+_OWN: Final = and_(_R.c.type == bindparam("type"), _R.c.owner == "")
+_GENERATION: Final = select(func.coalesce(func.sum(_R.c.version), 0)).where(_OWN)
+_CLINICS: Final = select(*COLUMNS).where(_OWN, _R.c.deleted.is_(False)).order_by(_R.c.id)
 _BATCH: Final = 500
 
 
@@ -158,6 +161,21 @@ class Resources:
             return []
         rows = self._work.execute(_OLDER[self._scope], {"type": type, "id": id, **self._values})
         return [current, *(stored_of(row) for row in rows)]
+
+    def generation(self, type: str) -> int | None:
+        """A number that grows with every committed write of a resource of this type that is the clinic's own: an answer kept with it is good while
+        it stands. None in a transaction that has written such a resource itself and might yet be rolled back: keep nothing then.
+
+        One index range of the type and no bodies: for types of which the clinic holds few.
+        """
+        if type in self._work.types:
+            return None
+        return int(self._work.execute(_GENERATION, {"type": type}).scalar_one())
+
+    def clinics_own(self, type: str) -> list[Stored]:
+        """The clinic's own resources of a type as they stand, by id; everything of that type, so again for types it holds few of."""
+        self._work.flush()
+        return [stored_of(row) for row in self._work.execute(_CLINICS, {"type": type})] if self._scope == "everything" else []
 
     def as_of(self, type: str, ids: Sequence[str], when: datetime) -> dict[str, Stored]:
         """By id, the version that was current at `when`; what did not exist then, or was deleted, is left out."""

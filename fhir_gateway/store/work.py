@@ -54,6 +54,8 @@ class Work:
         self.claims: dict[tuple[str, str], tuple[str, str]] = {}
         """Identity keys claimed and not yet written: (kind, value) → (type, id)."""
         self.write_claims: Callable[[], None] | None = None
+        self.types: set[str] = set()
+        """Types of the resources this transaction has written."""
 
     @property
     def now(self) -> datetime:
@@ -82,10 +84,12 @@ class Work:
     def add(self, stored: Stored) -> None:
         """A new resource to insert at the next flush."""
         self._new[(stored.type, stored.id)] = stored
+        self.types.add(stored.type)
 
     def change(self, written: Written) -> None:
         """A changed resource whose row is written already; its projections follow at the next flush."""
         self._changed.append(written)
+        self.types.add(written.stored.type)
 
     def waiting(self, type: str, id: str) -> Stored | None:
         """A new resource that is not in the database yet."""

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -22,17 +23,37 @@ from fhir_gateway.cli.serving import address
 from fhir_gateway.cli.terminal import out, stop
 from fhir_gateway.events import configure
 from fhir_gateway.hl7v2.client import MllpClient
-from fhir_gateway.pipeline import open_store
+from fhir_gateway.pipeline import Gateway, open_store
+from fhir_gateway.security.principal import Principal
 from fhir_gateway.settings import Settings
 from mappers import v2
 
-# What the demo sends, in order: (channel, file below fixtures/, what it is).
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happens. channel: mllp, http or fhir with a file below fixtures/; task: a decision of the clinic, written as FHIR."""
+
+    channel: str
+    what: str
+    title: str
+
+
+# From referral to opinion, in the order it happens.
 STORY: Final = (
-    ("mllp", "v2/ref_i12/breast-second-opinion/input.hl7", "REF^I12: the referral, with two insurances and a consent"),
-    ("http", "v2/oru_r01/pathology-pdf/input.hl7", "ORU^R01: the pathology report as a PDF with its coded findings"),
-    ("fhir", "cases/breast/imaging-and-notes.json", "FHIR transaction: mammography with images, and the doctors' notes"),
-    ("mllp", "v2/siu_s12/consultation-booked/input.hl7", "SIU^S12: the consultation is booked, so every record has a due date"),
+    Step("mllp", "v2/ref_i12/breast-second-opinion/input.hl7", "REF^I12: the referral, with two insurances and a consent"),
+    Step("http", "v2/oru_r01/pathology-pdf/input.hl7", "ORU^R01: the pathology report as a PDF with its coded findings"),
+    Step("fhir", "cases/breast/imaging-and-notes.json", "a FHIR transaction: mammography with images, and the doctors' notes"),
+    Step("mllp", "v2/oru_r01/cbc/input.hl7", "ORU^R01: a complete blood count"),
+    Step("mllp", "v2/siu_s12/consultation-booked/input.hl7", "SIU^S12: the consultation is booked, so every record has a due date"),
+    Step("mllp", "v2/oru_r01/cbc-withdrawn/input.hl7", "ORU^R01: the laboratory withdraws the blood count; its item opens again"),
+    Step("mllp", "v2/siu_s13/consultation-moved/input.hl7", "SIU^S13: the consultation moves, and every date with it"),
+    Step("task", "waive pathology-slides", "the clinic does without the glass slides, and says why"),
+    Step("task", "start-review", "the review begins"),
+    Step("task", "issue-opinion", "the opinion is issued: Task and ServiceRequest are completed"),
 )
+
+
+CLINIC: Final = Principal("clinic", name="demo-staff")
 
 
 def demo(
@@ -50,29 +71,63 @@ def demo(
         store = open_store(settings)
         store.upgrade()
         store.close()
-        with _served(settings):
-            _tell(settings, fixtures)
+        with _served(settings) as gateway:
+            _tell(settings, fixtures, gateway)
             if not once:
                 _wait()
 
 
-def _tell(settings: Settings, fixtures: Path) -> None:
+def _tell(settings: Settings, fixtures: Path, gateway: Gateway) -> None:
     base = address(settings)
     case = ""
-    for number, (channel, name, title) in enumerate(STORY):
-        raw = (fixtures / name).read_bytes()
-        out.print(f"\n[bold cyan]{number + 1}. over {channel.upper()}[/] {title}")
-        out.print(f"   → {_send(channel, raw, settings)}", markup=False)
-        if number == 0:
-            case = _newest_case(base)
+    before: dict[str, Any] = {}
+    for number, step in enumerate(STORY, 1):
+        by = "the clinic" if step.channel == "task" else step.channel.upper()
+        out.print(f"\n[bold cyan]{number}. {by}[/]: {step.title}")
+        if step.channel == "task":
+            _decide(gateway, case, step.what)
+        else:
+            out.print(f"   → {_send(step.channel, (fixtures / step.what).read_bytes(), settings)}", markup=False)
+        case = case or _newest_case(base)
+        now = _flat(base, case)
+        if before:
+            _print_change(before, now)
+        else:
             out.print("\n[bold]The case as the referral opened it[/]")
-            print_case(_flat(base, case))
+            print_case(now)
+        before = now
     out.print("\n[bold]The same case now[/]")
-    print_case(_flat(base, case))
+    print_case(before)
     out.print(f"\nLook at it:\n  {base}/fhir/ServiceRequest/{case}/$completeness\n  {base}/fhir/Task?focus=ServiceRequest/{case}")
     out.print(f"  {base}/fhir/DiagnosticReport\n  {base}/fhir/metadata\n  {base}/readyz")
     out.print(f"Send to it:\n  fhir-gateway send FILE --mllp 127.0.0.1:{settings.mllp_port}\n  fhir-gateway send FILE --url {base}/hl7v2")
     out.print("Everybody on this machine is the clinic's administrator here (GATEWAY_AUTH=off); sign-in and the worklist pages are not built yet.")
+
+
+def _decide(gateway: Gateway, case: str, what: str) -> None:
+    """A decision of the clinic's staff, as the command line makes it (`fhir-gateway case waive|move`)."""
+    verb, _, item = what.partition(" ")
+    if verb == "waive":
+        gateway.actions.waive(CLINIC, case, item, "the report and the outside review suffice")
+    else:
+        gateway.actions.move(CLINIC, case, verb)
+
+
+def _print_change(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """What one step did to the case: its state and dates, gates and items that are not what they were."""
+    for name in ("state", "appointment", "due"):
+        if before["case"].get(name) != now["case"].get(name):
+            out.print(f"   {name}: {before['case'].get(name) or '–'} → [bold]{now['case'].get(name) or '–'}[/]")
+    for name, gate in now["gates"].items():
+        was = before["gates"][name]
+        if (was["state"], was.get("reason")) != (gate["state"], gate.get("reason")):
+            out.print(f"   {name} gate: {gate['state']}  {gate.get('reason') or ''}")
+    held = {item["id"]: item for item in before["items"]}
+    for item in now["items"]:
+        was = held.get(item["id"], {})
+        if was.get("state") != item["state"] or was.get("reason") != item.get("reason"):
+            why = f" ({item['reason']})" if item.get("reason") else ""
+            out.print(f"   {item['title']}: {was.get('state', '–')} → [bold]{item['state']}[/]{why}")
 
 
 def _send(channel: str, raw: bytes, settings: Settings) -> str:
@@ -101,15 +156,10 @@ def _flat(base: str, case: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _served(settings: Settings) -> Iterator[None]:
+def _served(settings: Settings) -> Iterator[Gateway]:
     """The real server in a thread of this process."""
-    config = uvicorn.Config(
-        build(settings, host=settings.host, mllp_port=settings.mllp_port),
-        host=settings.host,
-        port=settings.http_port,
-        log_level="warning",
-        access_log=False,
-    )
+    app = build(settings, host=settings.host, mllp_port=settings.mllp_port)
+    config = uvicorn.Config(app, host=settings.host, port=settings.http_port, log_level="warning", access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -119,7 +169,7 @@ def _served(settings: Settings) -> Iterator[None]:
             stop("The gateway did not start")
         time.sleep(0.05)
     try:
-        yield
+        yield app.state.gateway
     finally:
         server.should_exit = True
         thread.join(20)

@@ -137,9 +137,18 @@ def test_db_check_and_upgrade(tmp_path: Path) -> None:
 def test_the_demo_shows_the_case_going_from_missing_to_received() -> None:
     done = run("demo", "--once")
     assert done.returncode == 0, done.stderr[-2000:]
-    before, _, after = done.stdout.decode().partition("The same case now")
-    assert before.count("accepted") < after.count("accepted")
-    assert "Pathology report" in before and "/$completeness" in after
+    told = done.stdout.decode()
+    steps = (
+        "Pathology report(s) establishing the diagnosis, final signed: missing → accepted",
+        "state: received → scheduled",
+        "Complete blood count: accepted → missing (cancelled)",
+        "due: 2026-09-17 → 2026-09-24",
+        "missing → waived",
+        "state: in-review → opinion-issued",
+        "/$completeness",
+    )
+    places = [told.find(step) for step in steps]
+    assert -1 not in places and places == sorted(places), [step for step, place in zip(steps, places, strict=True) if place < 0]
 
 
 def test_the_fixture_is_the_one_the_stories_use() -> None:

@@ -15,6 +15,7 @@ from fhir_gateway.events import configure, event
 from fhir_gateway.hl7v2 import http as hl7v2_http
 from fhir_gateway.hl7v2.mllp import Limits, MllpListener, server_tls
 from fhir_gateway.outbound.worker import Worker
+from fhir_gateway.pages import routes as pages
 from fhir_gateway.pipeline import Gateway
 from fhir_gateway.rest import routes
 from fhir_gateway.settings import Settings
@@ -56,6 +57,7 @@ def build(settings: Settings, *, host: str = "127.0.0.1", mllp_port: int | None 
     app.include_router(health.router)
     app.include_router(hl7v2_http.router)
     app.include_router(routes.router)
+    app.include_router(pages.router)
     return app
 
 

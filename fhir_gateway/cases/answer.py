@@ -102,6 +102,7 @@ def _flat_item(judgement: Judgement, item: Requirement) -> Json:
         "suppliedBy": list(judgement.supplied_by),
         "source": f"Binary/{judgement.source}" if judgement.source else None,
         "kind": item.kind,
+        "suppliers": list(item.supplied_by),
         "required": item.required,
         "question": judgement.question,
     }

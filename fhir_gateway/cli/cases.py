@@ -146,6 +146,20 @@ def judge(
         print_case(opened.actions.judge(STAFF, case, record, verdict, item, why))
 
 
+@app.command("letter")
+def letter(
+    case: Named,
+    file: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it there instead of to stdout")] = None,
+) -> None:
+    """The printable letter (HTML) that asks the patient and the first physician for what is missing."""
+    with gateway() as opened:
+        page = opened.letter(STAFF, case)
+    if file is None:
+        write(page)
+    else:
+        file.write_text(page, encoding="utf-8")
+
+
 def flattened(guidance: dict[str, Any]) -> dict[str, Any]:
     """A GuidanceResponse laid out flat for the table."""
     parameters = guidance["contained"][0]["parameter"]

@@ -113,6 +113,14 @@ class Casework:
         flat, checklist = self._answer(tx, case, as_of, now)
         return answer.guidance_response(flat, checklist, f"Patient/{case.patient_id}" if case.patient_id else None)
 
+    def addressed(self, tx: Transaction, name: str, now: datetime) -> tuple[Json, Json, Json]:
+        """The flat answer of a case with its referral and patient, for what is written to people. Raises NotFoundError."""
+        case = tx.cases.get(name)
+        held = assemble(tx, case) if case else None
+        if case is None or held is None:
+            raise NotFoundError("There is no such case")
+        return self._answer(tx, case, None, now)[0], held.file.referral, held.file.patient
+
     def listed(self, tx: Transaction, limit: int) -> list[Json]:
         """Open cases, most urgent first, as a worklist shows them."""
         cases = tx.cases.list(limit=limit)

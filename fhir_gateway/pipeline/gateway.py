@@ -9,8 +9,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from fhir_gateway.cases.evidence import walk
 from fhir_gateway.errors import GoneError, InvalidError, NotFoundError
 from fhir_gateway.events import event
+from fhir_gateway.pages.letter import full_name, letter
 from fhir_gateway.pipeline import writes
 from fhir_gateway.pipeline.actions import Actions
 from fhir_gateway.pipeline.casework import Casework
@@ -221,6 +223,16 @@ class Gateway:
         """Open cases, most urgent first."""
         with translated(), self.store.snapshot(principal) as tx:
             return self.casework.listed(tx, limit)
+
+    def letter(self, principal: Principal, name: str) -> str:
+        """The printable letter that asks for what a case lacks (HTML)."""
+        now = self.clock()
+        with translated(), self.store.snapshot(principal) as tx:
+            flat, referral, patient = self.casework.addressed(tx, name, now)
+        self._audit(principal, "letter", "ServiceRequest", str(flat["case"]["id"]))
+        number = next(iter(walk(referral, "identifier.value")), flat["case"]["id"])
+        written = now.astimezone(self.settings.zone).date()
+        return letter(flat, clinic=self.settings.clinic_name, patient=full_name(patient), referral=str(number), written=written)
 
     # Time
 

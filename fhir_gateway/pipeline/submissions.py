@@ -74,7 +74,9 @@ class BundleIntake:
         control_id = _identifier(bundle)
         same = tx.inbox.find_same(principal.organisation, control_id, arrival.hash) if control_id else None
         if same is not None and same.state == "discarded":
-            raise SetAsideError("This very Bundle came before and was put aside by the clinic; send it under another identifier", "Bundle.identifier")
+            raise AlreadyHereError(
+                "This very Bundle came before and was put aside by the clinic; send it under another identifier", "Bundle.identifier"
+            )
         return same
 
     def _apply(self, tx: Transaction, arrival: Arrival, principal: Principal, base: str, bundle: Json) -> Answer:
@@ -98,6 +100,8 @@ class BundleIntake:
             same = self._seen(tx, arrival, principal, bundle)
             if same is not None and same.state == "processed" and same.answer is not None:
                 return same.answer
+            if same is not None and same.state == "failed" and same.answer is None:
+                raise AlreadyHereError("The same batch is being worked on, or was broken off and waits for the clinic", "Bundle.identifier")
             return self._kept(tx, arrival, principal, bundle, same, state="failed")
 
         kept = self.store.run(principal, arrival.at, keep)
@@ -168,13 +172,14 @@ class BundleIntake:
         def keep(tx: Transaction) -> None:
             control_id = _identifier(bundle)
             same = tx.inbox.find_same(principal.organisation, control_id, arrival.hash) if control_id else None
-            if same is not None and same.state in ("processed", "discarded"):
+            if same is not None and same.state == "processed":
                 return
             inbox_id = self._kept(tx, arrival, principal, bundle, same)
             state = "failed" if isinstance(fault, ConflictError) else "refused"
             tx.inbox.settle(inbox_id, state, answer=answer, answer_type=FHIR_TYPE, findings=findings)  # type: ignore[arg-type]
 
-        self.store.run(principal, arrival.at, keep)
+        if not isinstance(fault, AlreadyHereError):
+            self.store.run(principal, arrival.at, keep)
         self._log(arrival, "refused", str(fault.http))
         return fault.http, answer
 
@@ -217,8 +222,8 @@ class UnsupportedEntryError(UnsupportedError):
     http = 422
 
 
-class SetAsideError(ConflictError):
-    """Staff have put this very message aside for good."""
+class AlreadyHereError(ConflictError):
+    """This very Bundle is kept already, and nothing more is done with it now."""
 
 
 def _kind(bundle: Json) -> str:

@@ -12,7 +12,7 @@ from fhir_gateway.pipeline.identity import identifiers, keys_of
 from fhir_gateway.pipeline.references import references
 from fhir_gateway.pipeline.results import Written
 from fhir_gateway.store import Stored, Transaction
-from fhir_gateway.store.errors import RaceLostError, VersionConflictError
+from fhir_gateway.store.errors import IdTakenError, RaceLostError, VersionConflictError
 from fhir_gateway.store.ids import new_id
 from fhir_gateway.validation import InvalidResourceError, Issue, decode, shapes, validate
 from mappers.result import Json
@@ -80,7 +80,10 @@ def update(
             raise PreconditionError(f"If-Match names a version of {type}/{id}, which does not exist")
         if not create_allowed:
             raise NotFoundError(f"There is no {type}/{id}, and creating by PUT is switched off")
-        return create(tx, {**resource, "id": id}, id=id, inbox_id=inbox_id, keyed=keyed)
+        try:
+            return create(tx, {**resource, "id": id}, id=id, inbox_id=inbox_id, keyed=keyed)
+        except IdTakenError as fault:
+            raise RaceLostError("another transaction created the resource after it was looked for") from fault
     if version is not None and held.version != version:
         raise PreconditionError(f"{type}/{id} is at version {held.version}, not {version}")
     if not held.deleted and _same(held.resource, resource):

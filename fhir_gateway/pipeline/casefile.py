@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from fhir_gateway.cases import machine
 from fhir_gateway.cases.docket import BOOKED
 from fhir_gateway.cases.model import CaseFile, Record
 from fhir_gateway.store import Stored, Transaction
@@ -16,6 +17,7 @@ from fhir_gateway.store.records import aspect
 
 Json = dict[str, Any]
 
+CLOSED: Final = frozenset({"opinion-issued", "declined", "cancelled", "expired", "entered-in-error"})
 ENDED: Final = frozenset({"cancelled", "noshow", "entered-in-error"})
 
 
@@ -72,6 +74,16 @@ def appointment_event(appointment: Stored | None, state: str, start_before: str 
     if state == "scheduled":
         return "appointment-moved" if start_before and appointment.resource.get("start") != start_before else None
     return "appointment-booked"
+
+
+def withdrawal_event(referral: Json, state: str) -> str | None:
+    """What a referral that its placer has withdrawn asks of a case in this state: the end before work began, afterwards a request to the clinic."""
+    status = referral.get("status")
+    if status == "entered-in-error":
+        return "void" if (state, "void") in machine.TABLE else None
+    if status != "revoked" or state in CLOSED:
+        return None
+    return next((event for event in ("cancel", "cancel-request") if (state, event) in machine.TABLE), None)
 
 
 def _status(appointment: Stored) -> str:

@@ -7,7 +7,7 @@ referrer may not see.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -22,7 +22,7 @@ from fhir_gateway.cases.referral import is_referral, moved, second_opinion, tagg
 from fhir_gateway.cases.requirement import Checklist
 from fhir_gateway.errors import NotFoundError
 from fhir_gateway.events import event
-from fhir_gateway.pipeline.casefile import Held, appointment_event, assemble
+from fhir_gateway.pipeline.casefile import CLOSED, Held, appointment_event, assemble, withdrawal_event
 from fhir_gateway.pipeline.checklists import Checklists, Lists
 from fhir_gateway.pipeline.notices import notice
 from fhir_gateway.security.principal import GATEWAY, Principal
@@ -82,7 +82,7 @@ class Casework:
         held = assemble(tx, case)
         if held is None:
             return
-        held = self._appointed(tx, case, held, at)
+        held = self._followed(tx, case, held, at)
         choice, checklist, evaluation = self._evaluated(held.file, self.checklists.current(tx), at)
         task = held.task
         if evaluation.event and task is not None:
@@ -201,18 +201,18 @@ class Casework:
         tx.cases.open(referral.resource, task_id=task.id, patient_id=patient, state="received", confirmed=confirmed)
         event("case-opened", case=referral.id, confirmed=confirmed)
 
-    def _appointed(self, tx: Transaction, case: Case, held: Held, at: datetime) -> Held:
-        """The case after what its appointment calls for."""
-        if held.task is None:
-            return held
-        state = machine.state_of(held.task.resource)
+    def _followed(self, tx: Transaction, case: Case, held: Held, at: datetime) -> Held:
+        """The case after what its referral and its appointment call for: a withdrawal by the placer, a booking, a move, a no-show."""
         before = case.evaluation["case"].get("appointment") if case.evaluation else None
-        wanted = appointment_event(held.appointment, state, before)
-        if wanted is None or (state, wanted) not in machine.TABLE:
-            return held
-        task = self._move(tx, held.task, state, wanted, "clinic", at)
-        file = CaseFile(**{name: getattr(held.file, name) for name in held.file.__slots__} | {"task": task.resource})
-        return Held(file, task, held.appointment)
+        for actor in ("referrer", "clinic"):
+            if held.task is None:
+                return held
+            state = machine.state_of(held.task.resource)
+            wanted = withdrawal_event(held.file.referral, state) if actor == "referrer" else appointment_event(held.appointment, state, before)
+            if wanted is not None and (state, wanted) in machine.TABLE:
+                task = self._move(tx, held.task, state, wanted, actor, at)
+                held = Held(replace(held.file, task=task.resource), task, held.appointment)
+        return held
 
     def _move(self, tx: Transaction, task: Stored, state: str, name: str, actor: str, at: datetime) -> Stored:
         to = machine.move(state, name, actor).to
@@ -220,9 +220,6 @@ class Casework:
             return task
         event("case-moved", case=task.id, from_state=state, to_state=to, cause=name)
         return tx.on_behalf_of(Principal("gateway", task.owner)).resources.update(moved(task.resource, to, at))
-
-
-CLOSED = frozenset({"opinion-issued", "declined", "cancelled", "expired", "entered-in-error"})
 
 
 def _focus(resource: Json) -> list[str]:

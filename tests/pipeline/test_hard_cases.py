@@ -6,7 +6,7 @@ from typing import Any
 
 from fhir_gateway.validation import validate
 from tests import messages
-from tests.pipeline.conftest import Told
+from tests.pipeline.conftest import STAFF, Told
 
 
 def order(patient: str, code: str = "58410-2") -> dict[str, Any]:
@@ -94,3 +94,55 @@ def test_duplicates_under_other_control_ids_make_one_record(told: Told) -> None:
         told.receives(messages.pathology(made=made))
     assert told.count("DiagnosticReport") == 1
     assert told.count("Observation", code="http://loinc.org|85337-4") == 1
+
+
+def revoke(told: Told, status: str = "revoked") -> int:
+    (referral,) = [r for r in told.found("ServiceRequest") if "category" in r]
+    entry = {"resource": {**referral, "status": status}, "request": {"method": "PUT", "url": f"ServiceRequest/{referral['id']}"}}
+    return told.posts({"resourceType": "Bundle", "type": "transaction", "entry": [entry]})[0]
+
+
+def test_a_referral_withdrawn_before_work_began_is_cancelled(told: Told) -> None:
+    told.receives(messages.referral())
+    assert revoke(told) == 200
+    (task,) = told.found("Task")
+    assert task["status"] == "cancelled"
+    assert told.cases() == []
+
+
+def test_a_referral_withdrawn_later_asks_the_clinic_which_may_refuse_or_confirm(told: Told) -> None:
+    told.receives(messages.referral())
+    told.gateway.actions.move(STAFF, "REF-1", "accept")
+    told.gateway.actions.move(STAFF, "REF-1", "collect")
+    revoke(told)
+    assert told.case()["case"]["state"] == "cancel-requested"
+    assert told.gateway.actions.move(STAFF, "REF-1", "refuse-cancel", "the slides are under the microscope")["case"]["state"] == "collecting"
+    told.receives(messages.pathology())
+    assert told.case()["case"]["state"] == "collecting", "a refused withdrawal is not asked again"
+    revoke(told)
+    assert told.gateway.actions.move(STAFF, "REF-1", "confirm-cancel")["case"]["state"] == "cancelled"
+
+
+def test_an_opinion_may_still_be_issued_after_cancellation_was_asked(told: Told) -> None:
+    told.receives(messages.referral())
+    for event in ("accept", "collect"):
+        told.gateway.actions.move(STAFF, "REF-1", event)
+    revoke(told)
+    assert told.gateway.actions.move(STAFF, "REF-1", "issue-opinion")["case"]["state"] == "opinion-issued"
+
+
+def test_a_referral_sent_in_error_voids_its_case(told: Told) -> None:
+    told.receives(messages.referral())
+    revoke(told, "entered-in-error")
+    assert told.found("Task")[0]["status"] == "entered-in-error"
+
+
+def test_a_no_show_and_a_cancelled_appointment_move_the_case_and_a_new_booking_moves_it_back(told: Told) -> None:
+    told.receives(messages.referral())
+    told.receives(messages.appointment("S12", "20260928090000-0500", made="20260911080000-0500"))
+    told.receives(messages.appointment("S15", "20260928090000-0500", made="20260912080000-0500", status="Cancelled"))
+    assert told.case()["case"]["state"] == "appt-cancelled"
+    told.receives(messages.appointment("S12", "20261005090000-0500", made="20260913080000-0500"))
+    assert told.case()["case"]["state"] == "scheduled"
+    told.receives(messages.appointment("S26", "20261005090000-0500", made="20261005200000-0500", status="Noshow"))
+    assert told.case()["case"]["state"] == "no-show"

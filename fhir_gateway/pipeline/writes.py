@@ -14,7 +14,7 @@ from fhir_gateway.pipeline.results import Written
 from fhir_gateway.store import Stored, Transaction
 from fhir_gateway.store.errors import IdTakenError, RaceLostError, VersionConflictError
 from fhir_gateway.store.ids import new_id
-from fhir_gateway.validation import InvalidResourceError, Issue, decode, shapes, validate
+from fhir_gateway.validation import InvalidResourceError, Issue, decode, shapes, spelled, validate
 from mappers.result import Json
 
 
@@ -167,8 +167,9 @@ def check_references(tx: Transaction, resources: Iterable[tuple[str, Json]], com
 
 
 def _same(held: Json, given: Json) -> bool:
-    """Is the content equal but for id and what the server sets in meta?"""
-    return _content(held) == _content(given)
+    """Is the content equal, digit for digit, but for id and what the server sets in meta?"""
+    one, other = _content(held), _content(given)
+    return one == other and spelled(one) == spelled(other)
 
 
 def _content(resource: Json) -> Json:

@@ -92,6 +92,7 @@ async def completeness(request: Request, id: str) -> Response:
     """GuidanceResponse: gates, items, reasons, due dates; `asOf` asks what the answer would have been then."""
     principal = principal_of(request)
     answers.check_accept(request)
+    _legal("ServiceRequest", id)
     gateway: Gateway = request.app.state.gateway
     given = request.query_params.get("asOf")
     if given is None and request.method == "POST":

@@ -20,6 +20,7 @@ MAX_DEPTH: Final = 64
 """Levels of nesting accepted. R4 examples stay below 20; the reader itself would give up near 1,000."""
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
+_sorting = msgspec.json.Encoder(decimal_format="number", order="sorted")
 
 
 class _Fault(ValueError):
@@ -62,6 +63,11 @@ _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _SURROGATE = re.compile(rb"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
 _ALL_BUT_BRACKETS: Final = bytes(set(range(256)) - set(b"{}[]"))
 _STEP: Final = tuple({0x7B: 1, 0x5B: 1, 0x7D: -1, 0x5D: -1}.get(byte, 0) for byte in range(256))
+
+
+def spelled(resource: Any) -> bytes:
+    """The text with keys sorted: the same for the same content in any order of keys, and another for other digits (0.4 is not 0.40)."""
+    return _sorting.encode(resource)
 
 
 def _too_deep(raw: bytes) -> bool:

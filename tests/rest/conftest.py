@@ -12,12 +12,14 @@ import httpx
 import pytest
 
 from fhir_gateway.app import build
+from fhir_gateway.events import configure
 from fhir_gateway.pipeline import Gateway
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.settings import Settings
 from fhir_gateway.validation import decode, encode
 from tests.databases import postgresql_url
 
+TEXT_ONLY = "the store gives the driver an empty list of search rows (store/work.py, flush); take this mark away when it no longer does"
 STAFF = Principal("administrator", name="test")
 HOST = "http://clinic.test"
 BASE = f"{HOST}/fhir"
@@ -100,6 +102,7 @@ def places(response: httpx.Response) -> list[str]:
 @contextmanager
 def running(url: str, **settings: Any) -> Iterator[Api]:
     """The application on a fresh database, started and stopped as a server does it."""
+    configure("critical")
     app = build(Settings(database_url=url, **{"auth": "off", "timezone": "America/Chicago", "message_bytes": 1_000_000, **settings}))
     app.state.gateway.store.upgrade()
     with anyio.from_thread.start_blocking_portal() as portal, portal.wrap_async_context_manager(app.router.lifespan_context(app)):

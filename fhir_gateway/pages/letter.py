@@ -36,7 +36,8 @@ BY_CLINIC: Final = frozenset({"clinic", "payer"})
 STYLE: Final = """
 body { font: 12pt/1.45 Georgia, serif; color: #111; max-width: 42em; margin: 2.5em auto; padding: 0 1em }
 h1 { font-size: 1.35em; margin-bottom: 0 } table { border-collapse: collapse; width: 100%; margin: 1.2em 0 }
-th, td { text-align: left; vertical-align: top; padding: .45em .6em; border-bottom: 1px solid #bbb } th { border-bottom: 2px solid #111 } td:last-child { white-space: nowrap }
+th, td { text-align: left; vertical-align: top; padding: .45em .6em; border-bottom: 1px solid #bbb } th { border-bottom: 2px solid #111 }
+td:last-child { white-space: nowrap }
 .box { width: 1.1em; height: 1.1em; border: 1.5px solid #111; display: inline-block } .quiet { color: #444; font-size: .92em }
 @media print { body { margin: 0; max-width: none } tr { break-inside: avoid } }
 """

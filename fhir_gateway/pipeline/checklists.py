@@ -120,13 +120,13 @@ class Checklists:
             if canonical == f"{url_of(plan)}|{plan.get('version')}" and current.checklist(name).base == base:
                 return current.checklist(name)
         if (canonical, base) not in self._versions:
-            plan = self._earlier(tx, canonical)
+            judged = self._earlier(tx, canonical)
             under = self._earlier(tx, base) if base else None
-            if plan is None or (base and under is None):
+            if judged is None or (base and under is None):
                 return None
             if len(self._versions) >= _MOST:
                 self._versions.clear()
-            self._versions[canonical, base] = compiled(plan, under)
+            self._versions[canonical, base] = compiled(judged, under)
         return self._versions[canonical, base]
 
     def saved(self, tx: Transaction, written: Sequence[Stored], at: datetime) -> int:

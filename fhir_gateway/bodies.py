@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,16 +24,15 @@ class TooLarge:
     whole: bool
 
 
-class CutShort(ClientDisconnect):
-    """The client went away in the middle of its body: the first 64 KiB of what came, and its length. Nobody is left to answer."""
-
-    def __init__(self, head: bytes, length: int) -> None:
-        super().__init__()
-        self.head, self.length = head, length
+Cut = Callable[[bytes, int], Awaitable[None]]
+"""What to do with half a body: its first 64 KiB and its length."""
 
 
-async def read_body(request: Request, limit: int) -> bytes | TooLarge:
-    """The body, or what may be kept of one over `limit` bytes. Raises CutShort."""
+async def read_body(request: Request, limit: int, cut: Cut | None = None) -> bytes | TooLarge:
+    """The body, or what may be kept of one over `limit` bytes.
+
+    Raises ClientDisconnect when the sender goes away, CancelledError when time is up; `cut` is called before with what had come.
+    """
     parts: list[bytes] = []
     length = 0
     stream = request.stream()
@@ -52,6 +53,8 @@ async def read_body(request: Request, limit: int) -> bytes | TooLarge:
             digest.update(chunk)
             if length > RUNAWAY_FACTOR * limit:
                 return TooLarge(parts[0], length, digest.hexdigest(), whole=False)
-    except ClientDisconnect:
-        raise CutShort(b"".join(parts)[:KEPT_BYTES], length) from None
+    except (ClientDisconnect, asyncio.CancelledError):
+        if cut is not None and length:
+            await cut(b"".join(parts)[:KEPT_BYTES], length)
+        raise
     return TooLarge(parts[0], length, digest.hexdigest(), whole=True)

@@ -13,7 +13,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from fhir_gateway.bodies import KEPT_BYTES, CutShort, TooLarge, read_body
+from fhir_gateway.bodies import KEPT_BYTES, TooLarge, read_body
 from fhir_gateway.security.request import principal_of
 
 MEDIA_TYPES: Final = ("x-application/hl7-v2+er7", "application/hl7-v2", "application/hl7-v2+er7", "text/plain", "application/octet-stream")
@@ -44,7 +44,7 @@ async def receive(request: Request) -> Response:
         return _refused(400, "required", "The body is empty; it must hold one HL7 v2 message")
     if kind not in MEDIA_TYPES or "content-encoding" in request.headers:
         why = "sent with a Content-Type that is not HL7 v2" if kind not in MEDIA_TYPES else "sent packed (Content-Encoding), which is not read here"
-        await loop.run_in_executor(gateway.executor, gateway.keep_broken, body[:KEPT_BYTES], len(body), why, "http", peer)
+        await keep(body[:KEPT_BYTES], len(body), why)
         return _refused(415, "not-supported", f"The body was {why}; send {MEDIA_TYPES[0]} or {MEDIA_TYPES[1]}. It is kept.")
     acks: list[bytes] = await loop.run_in_executor(gateway.executor, lambda: list(gateway.receive_v2(body, "http", peer)))
     return Response(acks[-1] if acks else b"", 200 if acks else 202, media_type=_answered(kind))

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fhir_gateway.bodies import KEPT_BYTES, CutShort, TooLarge, read_body
+from fhir_gateway.bodies import KEPT_BYTES, Cut, TooLarge, read_body
 from fhir_gateway.errors import GatewayError, MediaTypeError, NotFoundError, TooLargeError
 from fhir_gateway.pipeline import Gateway
 from fhir_gateway.pipeline.results import RawMessage, Written
@@ -37,10 +37,10 @@ async def _body(request: Request) -> bytes:
     return await _whole(request)
 
 
-async def _whole(request: Request) -> bytes:
+async def _whole(request: Request, cut: Cut | None = None) -> bytes:
     """A body within the limit; of one over it the beginning is kept in the inbox. Raises TooLargeError."""
     gateway: Gateway = request.app.state.gateway
-    body = await read_body(request, gateway.settings.message_bytes)
+    body = await read_body(request, gateway.settings.message_bytes, cut)
     if isinstance(body, TooLarge):
         await _run(request, lambda: gateway.refuse_oversize(body.head, body.length, body.sha256, "fhir", _peer(request)))
         raise TooLargeError(f"The body is over the limit of {gateway.settings.message_bytes} bytes; its beginning was kept")
@@ -65,11 +65,7 @@ async def bundle(request: Request) -> Response:
     """A Bundle passes the inbox like a message: kept first, answered when its effect is committed."""
     principal = principal_of(request)
     gateway: Gateway = request.app.state.gateway
-    try:
-        body = await _whole(request)
-    except CutShort as cut:
-        await _keep(request, cut.head, cut.length, "the sender went away in mid Bundle")
-        raise
+    body = await _whole(request, lambda head, length: _keep(request, head, length, "the Bundle ended in the middle"))
     try:
         answers.check_accept(request)
         answers.check_content_type(request)

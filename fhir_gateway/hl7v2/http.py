@@ -29,14 +29,11 @@ async def receive(request: Request) -> Response:
     gateway = request.app.state.gateway
     loop = asyncio.get_running_loop()
     peer = request.client.host if request.client else "?"
-    try:
-        body = await read_body(request, gateway.settings.message_bytes)
-    except CutShort as cut:
-        if cut.length:
-            await loop.run_in_executor(
-                gateway.executor, gateway.keep_broken, cut.head, cut.length, "the sender went away in mid message", "http", peer
-            )
-        raise
+
+    async def keep(head: bytes, length: int, why: str = "the message ended in the middle") -> None:
+        await loop.run_in_executor(gateway.executor, gateway.keep_broken, head, length, why, "http", peer)
+
+    body = await read_body(request, gateway.settings.message_bytes, keep)
     if isinstance(body, TooLarge):
         ack = await loop.run_in_executor(gateway.executor, gateway.refuse_oversize, body.head, body.length, body.sha256, "http", peer)
         return Response(ack, 413, media_type=_answered(kind))

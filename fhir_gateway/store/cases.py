@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, and_, bindparam, delete, or_, select, update
+from sqlalchemy import Row, Select, and_, bindparam, delete, func, or_, select, update
 
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.store import attachment, compartment, tables
@@ -257,10 +257,14 @@ class Cases:
         return [_case(row) for row in self._work.execute(query, self._values)]
 
     def call_again(self, tumour_groups: Iterable[str], at: datetime) -> int:
-        """Have the open cases of these groups judged again by the worker, as if time had changed them at `at`; how many there are."""
+        """Have the open cases of these groups judged again by the worker; how many there are.
+
+        Their answers are out of date from the moment they were given (`at` where none was), so that no other process's clock is behind it.
+        """
         self._work.flush()
         groups = sorted(set(tumour_groups))
-        due = update(_C).where(_C.c.closed.is_(False), _C.c.tumour_group.in_(groups)).values(next_change=milliseconds(at))
+        since = func.coalesce(_C.c.evaluated_at, milliseconds(at))
+        due = update(_C).where(_C.c.closed.is_(False), _C.c.tumour_group.in_(groups)).values(next_change=since)
         return int(self._work.execute(due).rowcount) if groups else 0
 
     def _save_items(self, id: str, wanted: dict[str, dict[str, Any]]) -> None:

@@ -251,7 +251,7 @@ def answered(response: httpx.Response) -> None:
         assert issues(response)
 
 
-@settings(max_examples=250)
+@settings(max_examples=100)
 @given(
     method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "BREW"]),
     path=st.lists(words, max_size=5),
@@ -262,7 +262,7 @@ def test_no_request_whatever_gets_a_server_error(small: Api, method: str, path: 
     answered(small.ask(method, "/fhir/" + "/".join(path), body, content_type=kind))
 
 
-@settings(max_examples=250)
+@settings(max_examples=100)
 @given(body=bundles)
 def test_no_bundle_whatever_gets_a_server_error(small: Api, body: dict[str, Any]) -> None:
     response = small.post("/fhir", json.dumps(body).encode())
@@ -273,7 +273,7 @@ def test_no_bundle_whatever_gets_a_server_error(small: Api, body: dict[str, Any]
     assert not [line for line in small.inbox("failed") if line.findings and "could not be worked on" in line.findings[0]["text"]]
 
 
-@settings(max_examples=150)
+@settings(max_examples=70)
 @given(type=st.sampled_from(["Patient", "ServiceRequest", "Task", "Bundle", "Binary"]), pairs=st.lists(st.tuples(
     st.sampled_from(["identifier", "_id", "_lastUpdated", "_count", "_cursor", "_sort", "_summary", "_total", "patient", "status", "code", "subject", "name", "x"])
     | st.text(max_size=5),
@@ -283,7 +283,7 @@ def test_no_search_whatever_gets_a_server_error(small: Api, type: str, pairs: li
     answered(small.get(f"/fhir/{type}?{urlencode(pairs, errors='replace')}"))
 
 
-@settings(max_examples=150)
+@settings(max_examples=70)
 @given(
     raw=st.binary(max_size=80)
     | st.text(alphabet="MSH|^~\\&\rPID1ORUEVNREF\x0b\x1c", max_size=80).map(lambda text: ("MSH|^~\\&|A|B|C|D|2026||" + text).encode())

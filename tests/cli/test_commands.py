@@ -141,7 +141,7 @@ def test_the_demo_shows_the_case_going_from_missing_to_received() -> None:
     steps = (
         "Pathology report(s) establishing the diagnosis, final signed: missing → accepted",
         "state: received → scheduled",
-        "Complete blood count: accepted → missing (cancelled)",
+        "Complete blood count: accepted → missing (retracted)",
         "due: 2026-09-17 → 2026-09-24",
         "missing → waived",
         "state: in-review → opinion-issued",

@@ -146,3 +146,14 @@ def test_a_no_show_and_a_cancelled_appointment_move_the_case_and_a_new_booking_m
     assert told.case()["case"]["state"] == "scheduled"
     told.receives(messages.appointment("S26", "20261005090000-0500", made="20261005200000-0500", status="Noshow"))
     assert told.case()["case"]["state"] == "no-show"
+
+
+def test_a_report_whose_every_value_was_sent_for_the_wrong_patient_reopens_its_item(told: Told) -> None:
+    told.receives(messages.referral())
+    told.receives(messages.pathology())
+    taken_back = messages.pathology(status="C", reported="20260908100000-0500", made="20260908100100-0500").replace(b"||||||C\r", b"||||||W\r")
+    assert told.receives(taken_back)[0] == "AA"
+    assert told.found("DiagnosticReport")[0]["status"] == "entered-in-error"
+    item = told.item("pathology-report")
+    assert (item["state"], item["reason"]) == ("missing", "retracted")
+    assert told.item("er")["state"] == "missing"

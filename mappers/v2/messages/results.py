@@ -7,6 +7,7 @@ can't hold; OBX behind SPM are results of the report as well (row 77: focus only
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from mappers.result import Clock, Draft, Finding, Json
@@ -48,6 +49,7 @@ def order(orc: Node | None, obr: Node | None, ctx: Context) -> tuple[Draft | Non
     _complete(request, report, obr, ctx)
     clock(report, obr, ctx)
     made = _bundle_results(orc, obr, report, specimens, ctx)
+    _withdraw(report, made, obr, ctx)
     has_request = any(k not in _BARE for k in request.resource)
     if has_request:
         request.resource["status"] = request.resource.get("status", "unknown")
@@ -121,6 +123,19 @@ def _bundle_results(orc: Node | None, obr: Node | None, report: Draft, specimens
     if specimens:
         resource["specimen"] = [reference(s) for s in specimens]
     return made
+
+
+def _withdraw(report: Draft, made: list[Draft], obr: Node | None, ctx: Context) -> None:
+    """A report all of whose results were withdrawn (OBX-11 D, or W: sent for the wrong patient) is itself withdrawn, whatever OBR-25 says.
+
+    Guide silent. A laboratory takes back a mix-up by correcting the report (C) and withdrawing each value; a report that stayed would close its item.
+    """
+    results = [draft.resource for draft in made if draft.resource["resourceType"] in ("Observation", "DocumentReference")]
+    if results and all(resource.get("status") == "entered-in-error" for resource in results) and report.resource["status"] != "entered-in-error":
+        report.resource["status"] = "entered-in-error"
+        report.clock = replace(report.clock, rank=RANK["entered-in-error"])
+        where = obr.segment.where(25) if obr else None
+        ctx.findings.append(Finding("information", "0", "every result was withdrawn, so the report is entered in error", where))
 
 
 def _accession(report: Json) -> Json | None:

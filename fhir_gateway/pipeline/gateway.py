@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from fhir_gateway.cases.evidence import walk
-from fhir_gateway.errors import GoneError, InvalidError, NotFoundError
+from fhir_gateway.errors import GoneError, NotFoundError, UnreadableError
 from fhir_gateway.events import event
 from fhir_gateway.pages.letter import full_name, letter
 from fhir_gateway.pipeline import writes
@@ -151,7 +151,7 @@ class Gateway:
         """A new version of one resource, or its first under this id."""
         resource = self._given(raw, type)
         if resource.get("id") != id:
-            raise InvalidError("The id of the resource must be the id of the address", f"{type}.id")
+            raise UnreadableError("The id of the resource must be the id of the address", f"{type}.id")
 
         def work(tx: Transaction) -> Written:
             self._check_references(tx, resource, type)

@@ -79,7 +79,7 @@ class V2Intake:
     def _commit(self, tx: Transaction, arrival: Arrival, message: v2.Message, header: Header) -> bytes | Arrival:
         """First half of enhanced mode: the bytes are safe. The stored answer when the message was settled before."""
         same = tx.inbox.find_same(header.sender, header.control_id, arrival.hash) if header.control_id else None
-        if same is not None and same.state == "processed" and same.answer is not None:
+        if same is not None and same.answer is not None and same.state in ("processed", "discarded"):
             return same.answer
         return Arrival(arrival.raw, arrival.channel, arrival.peer, arrival.at, self._kept(tx, arrival, header, same), arrival.hash)
 
@@ -106,6 +106,9 @@ class V2Intake:
         if same is not None and same.state == "processed" and same.answer is not None:
             event("message-repeated", inbox=same.id, channel=arrival.channel)
             return same.answer
+        if same is not None and same.state == "discarded":
+            aside = "This very message came before and was put aside by the clinic; send it under another control id"
+            raise Refused([Finding("error", "205", aside, Location("MSH", 1, 10))], "AR")
         inbox_id = self._kept(tx, arrival, header, same)
         settled = settle(tx, mapped.drafts, inbox_id)
         self.casework.after(tx, settled.written, arrival.at)
@@ -147,9 +150,9 @@ class V2Intake:
 
         def keep(tx: Transaction) -> bytes:
             same = tx.inbox.find_same(header.sender, header.control_id, arrival.hash) if header.control_id else None
-            repeated = same is not None and (same.state == "processed" or (same.state != "pending" and same.findings == told(findings)))
-            if repeated and same is not None and same.answer is not None:
-                return same.answer
+            settled = same is not None and same.state in ("processed", "discarded")
+            if same is not None and (settled or (same.state != "pending" and same.findings == told(findings))):
+                return same.answer if same.answer is not None and same.state != "discarded" else answer
             inbox_id = self._kept(tx, arrival, header, same)
             tx.inbox.settle(inbox_id, state, answer=answer, answer_type=V2_TYPE, findings=told(findings))
             return answer

@@ -110,7 +110,7 @@ class Work:
                 self.execute(table.insert(), rows)
         if self._values:
             values, self._values = self._values, {}
-            for table, tuples in values.items():
+            for table, tuples in ((table, rows) for table, rows in values.items() if rows):
                 self.connection.exec_driver_sql(_insert_text(table, self.dialect), tuples)
 
     def _insert_resources(self) -> list[Written]:

@@ -250,3 +250,11 @@ def test_the_beginning_of_an_oversized_message_is_kept(told: Told) -> None:
     assert b"MSA|AR|BIG" in answer
     (line,) = told.inbox("refused")
     assert (line.size, line.content_hash) == (99_999_999, "ab" * 32)
+
+
+def test_a_message_put_aside_by_staff_is_refused_when_it_comes_again(told: Told) -> None:
+    bad = b"MSH|^~\\&|A|B|C|D|20260101||REF^I12|3|P|2.5.1\rRF1|A"
+    told.receives(bad)
+    told.gateway.discard(told.inbox("refused")[0].id)
+    assert told.receives(bad)[0] in ("AR", "AE")
+    assert [line.state for line in told.inbox()] == ["discarded"]

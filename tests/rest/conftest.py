@@ -19,7 +19,6 @@ from fhir_gateway.settings import Settings
 from fhir_gateway.validation import decode, encode
 from tests.databases import postgresql_url
 
-TEXT_ONLY = "the store gives the driver an empty list of search rows (store/work.py, flush); take this mark away when it no longer does"
 STAFF = Principal("administrator", name="test")
 HOST = "http://clinic.test"
 BASE = f"{HOST}/fhir"

@@ -76,6 +76,13 @@ def covers(category: Code, code: Code) -> bool:
     return category == code
 
 
+def categories(code: str) -> list[str]:
+    """An ICD-10 code and every category above it, as a focus may write them: C50.41 → C50.41, C5041, C50.4, C504, C50."""
+    short = plain(code)
+    longer = [form for end in range(len(short), 3, -1) for form in (f"{short[:3]}.{short[3:end]}", short[:end])]
+    return [*longer, short[:3]]
+
+
 def plain(code: str) -> str:
     """An ICD-10 code without its dot."""
     return code.upper().replace(".", "")

@@ -151,8 +151,8 @@ class Casework:
     def _answer(self, tx: Transaction, case: Case, as_of: datetime | None, now: datetime) -> tuple[Json, Checklist]:
         """The kept answer while it holds, with the list it was judged by; a fresh one for another moment or when its time is up. Nothing is stored."""
         fresh = as_of is not None or case.evaluation is None or (case.next_change is not None and case.next_change <= now)
-        if not fresh and case.evaluation is not None:
-            checklist = self.checklists.version(tx, case.checklist, case.evaluation["case"].get("base"))
+        if not fresh and case.evaluation is not None and "base" in case.evaluation["case"]:
+            checklist = self.checklists.version(tx, case.checklist, case.evaluation["case"]["base"])
             if checklist is not None:
                 return case.evaluation, checklist
         held = assemble(tx.on_behalf_of(GATEWAY), case, as_of)

@@ -7,14 +7,16 @@ moved are the plans read again. Several processes share one database, so nothing
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 
 from fhir_gateway.cases.checklist import compile_checklist
-from fhir_gateway.cases.choice import BASE, Chooser, focus, overlap
+from fhir_gateway.cases.choice import BASE, Chooser, categories, focus, overlap
+from fhir_gateway.cases.facts import ICD10
 from fhir_gateway.cases.inforce import content_digest, derived_from, in_force, is_checklist, is_seed, newer, seeded, url_of
+from fhir_gateway.cases.objections import CATEGORY
 from fhir_gateway.cases.requirement import Checklist
 from fhir_gateway.security.principal import GATEWAY
 from fhir_gateway.store import Store, Stored, Transaction
@@ -23,7 +25,7 @@ Json = dict[str, Any]
 TYPE: Final = "PlanDefinition"
 LOCK: Final = "checklists"
 _MOST: Final = 512
-"""Compiled checklists kept: every list of a clinic in many versions."""
+"""Of each thing kept: every list of a clinic in many versions."""
 
 _compiled: dict[tuple[str, str], Checklist] = {}
 
@@ -34,18 +36,20 @@ def compiled(plan: Json, base: Json | None) -> Checklist:
     """
     key = (content_digest(plan), content_digest(base) if base else "")
     if key not in _compiled:
-        if len(_compiled) >= _MOST:
-            _compiled.clear()
+        _room(_compiled)
         _compiled[key] = compile_checklist(plan, base)
     return _compiled[key]
 
 
 @dataclass(frozen=True)
 class Lists:
-    """The lists in force at some moment. plans, bases: by name. since: when the last of them was saved, None when nothing was yet."""
+    """The lists in force at some moment. plans, bases: by name. ids: of every checklist held, in force or not. since: when the last of them was saved,
+    None when nothing was yet.
+    """
 
     plans: Mapping[str, Json]
     bases: Mapping[str, Json | None]
+    ids: tuple[str, ...] = ()
     since: datetime | None = None
 
     @cached_property
@@ -89,6 +93,7 @@ class Checklists:
         for name, plan in shipped.items():
             compiled(plan, None if name == BASE else shipped[BASE])
         self._kept: tuple[int, Lists] | None = None
+        self._earlier_lists: dict[tuple[tuple[str, int], ...], Lists] = {}
         self._versions: dict[tuple[str, str | None], Checklist] = {}
 
     def current(self, tx: Transaction) -> Lists:
@@ -99,7 +104,7 @@ class Checklists:
             return kept[1]
         stored = held(tx)
         since = max((one.last_updated for one in stored), default=None)
-        lists = self.lists(tx, [one.resource for one in stored], since)
+        lists = replace(self.lists(tx, [one.resource for one in stored]), ids=tuple(one.id for one in stored), since=since)
         if generation is not None:
             self._kept = generation, lists
         return lists
@@ -109,9 +114,14 @@ class Checklists:
         current = self.current(tx)
         if current.since is None or current.since <= when:
             return current
-        staff = tx.on_behalf_of(GATEWAY)
-        then = staff.resources.as_of(TYPE, [stored.id for stored in held(tx)], when)
-        return self.lists(tx, [stored.resource for stored in then.values()])
+        then = tx.on_behalf_of(GATEWAY).resources.as_of(TYPE, current.ids, when)
+        if tx.resources.generation(TYPE) is None:
+            return self.lists(tx, [stored.resource for stored in then.values()])
+        versions_then = tuple(sorted((stored.id, stored.version) for stored in then.values()))
+        if versions_then not in self._earlier_lists:
+            _room(self._earlier_lists)
+            self._earlier_lists[versions_then] = self.lists(tx, [stored.resource for stored in then.values()])
+        return self._earlier_lists[versions_then]
 
     def version(self, tx: Transaction, canonical: str, base: str | None) -> Checklist | None:
         """The checklist a case was judged by, in force or not; None when it is nowhere. canonical, base: `url|version`."""
@@ -124,8 +134,7 @@ class Checklists:
             under = self._earlier(tx, base) if base else None
             if judged is None or (base and under is None):
                 return None
-            if len(self._versions) >= _MOST:
-                self._versions.clear()
+            _room(self._versions)
             self._versions[canonical, base] = compiled(judged, under)
         return self._versions[canonical, base]
 
@@ -154,10 +163,10 @@ class Checklists:
 
         store.run(GATEWAY, now, work)
 
-    def lists(self, tx: Transaction, plans: Iterable[Json], since: datetime | None = None) -> Lists:
+    def lists(self, tx: Transaction, plans: Iterable[Json]) -> Lists:
         """The lists that would be in force were `plans` the checklists held."""
         lists = in_force(self.shipped, plans)
-        return Lists(lists, {name: self.base(tx, plan, lists) for name, plan in lists.items()}, since)
+        return Lists(lists, {name: self.base(tx, plan, lists) for name, plan in lists.items()})
 
     def base(self, tx: Transaction, plan: Json, lists: Mapping[str, Json]) -> Json | None:
         """The base list a plan derives from: the one in force, or the version it names; None when it stands alone or names one never held."""
@@ -170,6 +179,12 @@ class Checklists:
         return next((plan for plan in versions(tx, self.shipped, canonical.partition("|")[0]) if _named(plan, canonical)), None)
 
 
+def _room(kept: dict[Any, Any]) -> None:
+    """Before one more is kept. What is thrown away is made again when it is asked for."""
+    if len(kept) >= _MOST:
+        kept.clear()
+
+
 def held(tx: Transaction) -> list[Stored]:
     """The checklists the clinic holds, whatever their status. A sender's PlanDefinition is never one."""
     return [stored for stored in tx.on_behalf_of(GATEWAY).resources.clinics_own(TYPE) if is_checklist(stored.resource)]
@@ -180,6 +195,24 @@ def versions(tx: Transaction, shipped: Mapping[str, Json], url: str) -> list[Jso
     staff = tx.on_behalf_of(GATEWAY)
     found = [one for stored in held(tx) if url_of(stored.resource) == url for one in staff.resources.history(TYPE, stored.id)]
     return [*(one.resource for one in found if not one.deleted), *(plan for plan in shipped.values() if plan["url"] == url)]
+
+
+def widened(type: str, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """A search for the lists of a diagnosis also asks for those of the categories above it: `context=C50.411` finds the list for C50.
+
+    The ICD-10 systems are one system here, as they are where a case's list is chosen.
+    """
+    if type != TYPE:
+        return pairs
+    return [(name, ",".join(one for part in value.split(",") for one in _above(part)) if name == "context" else value) for name, value in pairs]
+
+
+def _above(text: str) -> list[str]:
+    system, bar, code = text.rpartition("|")
+    if not CATEGORY.fullmatch(code) or (bar and system not in ICD10):
+        return [text]
+    systems = [system, *sorted(ICD10 - {system})] if bar else [""]
+    return [f"{one}{bar}{form}" for one in systems for form in dict.fromkeys([code, *categories(code)])]
 
 
 def _named(plan: Json, canonical: str) -> bool:

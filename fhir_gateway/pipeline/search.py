@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from fhir_gateway.errors import UnknownParameterError, operation_outcome
+from fhir_gateway.pipeline.checklists import widened
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Transaction
 from fhir_gateway.store.search import Page, SearchQuery, parse_query
@@ -20,6 +21,7 @@ _SUMMARIES: Final = ("count", "false", "true", "text", "data")
 
 def searched(tx: Transaction, type: str, pairs: list[tuple[str, str]], base: str, settings: Settings, *, lenient: bool = False) -> Json:
     """The searchset. Raises the store's SearchError for a parameter, modifier or value that can't be used; lenient names unknown ones instead."""
+    pairs = widened(type, pairs)
     used, undone = _formed(pairs, settings)
     if undone and not lenient:
         raise UnknownParameterError(f"{' and '.join(undone)} is not done here yet; leave it out, or ask with Prefer: handling=lenient")

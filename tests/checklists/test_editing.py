@@ -314,3 +314,18 @@ def test_a_plan_that_is_no_checklist_is_a_record_like_any_other(told: Told) -> N
     puts(told, {"resourceType": "PlanDefinition", "id": "order-set", "status": "active", "url": "https://clinic.example/order-set"})
     told.gateway.delete(STAFF, "PlanDefinition", "order-set", None)
     assert told.count("PlanDefinition") == 16
+
+
+def test_of_two_lists_saved_at_once_for_the_same_patients_one_is_refused(told: Told) -> None:
+    def saved(name: str) -> bool:
+        try:
+            puts(told, kidney() | {"id": name, "url": f"https://clinic.example/PlanDefinition/{name}"})
+        except InvalidError:
+            return False
+        return True
+
+    for number in range(5):
+        told.passes(seconds=1)
+        assert sorted(told.executor.map(saved, (f"one-{number}", f"two-{number}"))) == [False, True]
+        (won,) = told.found("PlanDefinition", status="active")
+        puts(told, won | {"status": "retired"})

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from fhir_gateway.cases import listfile
 from fhir_gateway.cases.choice import BASE
 from fhir_gateway.cases.inforce import content_digest, derived_from, is_seed
 from fhir_gateway.cases.lint import Remark, lint
 from fhir_gateway.cases.listfile import Fault, ListFile
-from fhir_gateway.cases.sheet import unshown
+from fhir_gateway.cases.sheet import COLUMNS, unshown
 from fhir_gateway.cli.connection import STAFF, gateway
 from fhir_gateway.cli.terminal import note, out, stop
 from fhir_gateway.pipeline import Gateway
@@ -100,6 +102,17 @@ def lint_(
     if lines:
         raise typer.Exit(1)
     out.print("Nothing to report")
+
+
+@app.command("columns")
+def columns() -> None:
+    """What each column of the table holds."""
+    table = Table()
+    for title in ("column", "holds"):
+        table.add_column(title, overflow="fold", no_wrap=title == "column")
+    for name, meaning in COLUMNS.items():
+        table.add_row(name, Text(meaning))
+    out.print(table)
 
 
 def _in_force() -> Lists:

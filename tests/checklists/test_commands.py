@@ -123,3 +123,9 @@ def test_a_command_used_wrongly_says_so(told: Told, tmp_path: Path) -> None:
     (tmp_path / "odd.csv").write_bytes("group,id\nbreast,\xe4".encode("latin-1"))
     code, _, said = run("import", tmp_path / "odd.csv")
     assert (code, "line 2" in said) == (1, True)
+
+
+def test_the_columns_of_an_exported_table_are_explained(told: Told, tmp_path: Path) -> None:
+    header = exported(tmp_path, "breast").read_text(encoding="utf-8-sig").splitlines()[0]
+    code, said, _ = run("columns")
+    assert (code, [column for column in header.split(",") if f" {column} " not in said]) == (0, [])

@@ -6,8 +6,10 @@ one is settled later, inside the transaction, through the draft's identity keys.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple, overload
 
 Json = dict[str, Any]
 Severity = Literal["fatal", "error", "warning", "information"]
@@ -83,6 +85,41 @@ class LedgerEntry:
     why: str = ""
 
 
+Told = tuple[str, int, int | None, int | None, int | None, Fate, str, str]
+"""A ledger entry without its segment's sequence: segment, field, repetition, component, subcomponent, fate, target, why. Of plain values only, so that
+tables share them and the collector of cycles passes them by."""
+
+
+class Ledger(Sequence[LedgerEntry]):
+    """The ledger of one message. It holds rows, most of them shared, by segment; the entries are made when they are read."""
+
+    __slots__ = ("_groups",)
+
+    def __init__(self, groups: Sequence[tuple[int, Sequence[Told]]] = ()) -> None:
+        """groups: the sequence number of a segment, and what is told of its fields."""
+        self._groups = groups
+
+    def __len__(self) -> int:
+        return sum(len(rows) for _, rows in self._groups)
+
+    def __iter__(self) -> Iterator[LedgerEntry]:
+        return (_entry(told, sequence) for sequence, rows in self._groups for told in rows)
+
+    @overload
+    def __getitem__(self, at: int) -> LedgerEntry: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[LedgerEntry]: ...
+    def __getitem__(self, at: int | slice) -> LedgerEntry | list[LedgerEntry]:
+        return list(self)[at]
+
+
+@lru_cache(maxsize=16384)
+def _entry(told: Told, sequence: int) -> LedgerEntry:
+    """Entries depend on the tables and the shape of a message, not on what it says: most of them are those of the message before."""
+    segment, number, repetition, component, subcomponent, fate, target, why = told
+    return LedgerEntry(Location(segment, sequence, number, repetition, component, subcomponent), fate, target, why)
+
+
 @dataclass(slots=True)
 class Draft:
     """One resource as mapped. References to other drafts of the same message are their `full_url` (urn:uuid, derived from the message, not random).
@@ -120,7 +157,7 @@ class Mapped:
     header: Header
     drafts: list[Draft] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
-    ledger: list[LedgerEntry] = field(default_factory=list)
+    ledger: Sequence[LedgerEntry] = field(default_factory=Ledger)
     digest: str = ""  # SHA-256 of the raw message, hexadecimal
 
 

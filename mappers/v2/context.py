@@ -5,12 +5,12 @@ Made by `map_message` for one message and thrown away after it. Tables and datat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from mappers.result import Clock, Draft, Finding, Json, LedgerEntry
+from mappers.result import Clock, Draft, Finding, Json, Told
 from mappers.v2.message import SUB, Message, Repetition, Segment
 from profiles.canonical import canonical
 from profiles.conceptmaps import Tables
@@ -45,7 +45,7 @@ class Context:
     clock: Clock
     drafts: list[Draft] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
-    ledger: list[LedgerEntry] = field(default_factory=list)
+    ledger: list[tuple[int, list[Told]]] = field(default_factory=list)  # (sequence of a segment, what became of its fields)
     segment: Segment = field(init=False)
     number: int = 0  # field being mapped
     repetition: int = 1
@@ -71,6 +71,13 @@ class Context:
         """Make the draft part of the result."""
         self.drafts.append(draft)
         return draft
+
+    def account(self, segment: Segment) -> list[Told]:
+        """A new part of the ledger, for what is told of the segment from here on."""
+        self.done.add(segment.index)
+        rows: list[Told] = []
+        self.ledger.append((segment.sequence, rows))
+        return rows
 
     def remember(self, draft: Draft, *names: tuple[str, ...]) -> Draft:
         """Add a draft that later fields of the message may mean as well, under the names they would use."""
@@ -105,15 +112,18 @@ def kept(place: str, value: str) -> Json:
     return {"url": V2_FIELD, "extension": [{"url": "field", "valueString": place}, {"url": "value", "valueString": value}]}
 
 
-def leaves(repetition: Repetition, mask: int = WHOLE) -> Iterator[tuple[int, int | None, str]]:
-    """(component, subcomponent or None, text) of every valued leaf whose component is in the mask."""
-    for number, component in enumerate(repetition, 1):
-        if not component or not mask >> number & 1:
+Leaf = tuple[int, int | None, str]
+"""(component, subcomponent or None, text)."""
+
+
+def leaves(repetition: Repetition, mask: int = WHOLE) -> list[Leaf]:
+    """Every valued leaf whose component is in the mask."""
+    found: list[Leaf] = []
+    for number, component in compress(enumerate(repetition, 1), repetition):
+        if not mask >> number & 1:
             continue
-        if SUB not in component:
-            if text := component.strip():
-                yield number, None, text
-            continue
-        for sub, leaf in enumerate(component.split(SUB), 1):
-            if text := leaf.strip():
-                yield number, sub, text
+        if SUB in component:
+            found += [(number, sub, text) for sub, leaf in enumerate(component.split(SUB), 1) if (text := leaf.strip())]
+        elif text := component.strip():
+            found.append((number, None, text))
+    return found

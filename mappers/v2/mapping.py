@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from mappers.result import Clock, Finding, Location, Mapped, Refused
+from mappers.result import Clock, Finding, Ledger, Location, Mapped, Refused
 from mappers.v2 import dictionary, keys
 from mappers.v2.context import Context, Site
 from mappers.v2.datatypes.times import utc
@@ -39,7 +39,7 @@ def map_message(message: Message, tables: Tables, site: Site) -> Mapped:
     ctx.drafts.insert(0, made)
     ctx.drafts.append(provenance)
     keys.assign(ctx)
-    return Mapped(header, ctx.drafts, ctx.findings, ctx.ledger, message.digest)
+    return Mapped(header, ctx.drafts, ctx.findings, Ledger(ctx.ledger), message.digest)
 
 
 def _kind(message: Message) -> MessageType:

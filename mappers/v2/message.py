@@ -8,8 +8,9 @@ What the values mean is left to `datatypes` and `segments`, whether they conform
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -41,19 +42,46 @@ class Delimiters(NamedTuple):
     truncation: str = ""
 
 
+class Lexer(NamedTuple):
+    """How messages with the same delimiters and character set are read. parse: the raw text of one field as repetitions of decoded components."""
+
+    delimiters: Delimiters
+    parse: Callable[[str], list[Repetition]]
+
+
+@lru_cache(maxsize=64)
+def lexer(delimiters: Delimiters, codec: str) -> Lexer:
+    """The lexer of these delimiters. codec: what `\\Xhh\\` escapes are bytes of."""
+    _, component, repetition, mark, subcomponent, _ = delimiters
+    decode = escape.decoder(*delimiters, codec)
+
+    def parse(text: str) -> list[Repetition]:
+        if text.isalnum():
+            return [[text]]
+        if subcomponent in text:
+            text = text.replace(subcomponent, SUB)
+        if mark in text:
+            return [[decode(c) for c in r.split(component)] for r in text.split(repetition)]
+        if repetition in text:
+            return [r.split(component) for r in text.split(repetition)]
+        return [text.split(component)]
+
+    return Lexer(delimiters, parse)
+
+
 @dataclass(slots=True)
 class Segment:
     """One segment. `fields[n]` is the raw text of field n (`fields[0]` is the name; in MSH, field 1 is the separator itself).
 
     sequence: its number among segments of the same name, from 1, as ERR-2 counts; index: its place in the message, from 0;
-    repeats: the repetition separator occurs somewhere in it.
+    repeats: the repetition separator occurs somewhere in it. A segment knows how to read itself, but not its message: no cycles for the collector.
     """
 
     name: str
     fields: list[str]
     sequence: int
     index: int
-    message: Message
+    lexer: Lexer
     repeats: bool
 
     def raw(self, number: int) -> str:
@@ -63,16 +91,18 @@ class Segment:
     def repetitions(self, number: int) -> list[Repetition]:
         """Field `number` taken apart and decoded; empty list when it is not valued."""
         text = self.raw(number)
-        return self.message.parse(text) if text else []
+        return self.lexer.parse(text) if text else []
 
     def value(self, number: int, component: int = 1) -> str:
         """First repetition's component as plain text, "" when absent or an explicit null."""
         text = self.raw(number)
         if not text:
             return ""
-        parts = self.message.parse(text)[0]
+        if text.isalnum():
+            return text if component == 1 else ""
+        parts = self.lexer.parse(text)[0]
         found = parts[component - 1].strip() if component <= len(parts) else ""
-        return "" if found == '""' else found.replace(SUB, self.message.delimiters.subcomponent)
+        return "" if found == '""' else found.replace(SUB, self.lexer.delimiters.subcomponent)
 
     def where(self, number: int | None = None, repetition: int | None = None, component: int | None = None) -> Location:
         return Location(self.name, self.sequence, number, repetition, component)
@@ -87,7 +117,7 @@ class Message:
         self.delimiters = delimiters
         self.findings = findings
         self.segments: list[Segment] = []
-        self._decode = escape.decoder(*delimiters, codec)
+        self.lexer = lexer(delimiters, codec)
 
     @cached_property
     def digest(self) -> str:
@@ -120,24 +150,6 @@ class Message:
             sent_at=msh.value(7),
             charset=self.codec,
         )
-
-    def parse(self, text: str) -> list[Repetition]:
-        """The raw text of one field as repetitions of decoded components."""
-        if text.isalnum():
-            return [[text]]
-        d = self.delimiters
-        if d.subcomponent in text:
-            text = text.replace(d.subcomponent, SUB)
-        if d.escape in text:
-            decode = self._decode
-            return [[decode(c) for c in r.split(d.component)] for r in text.split(d.repetition)]
-        if d.repetition in text:
-            return [r.split(d.component) for r in text.split(d.repetition)]
-        return [text.split(d.component)]
-
-    def text(self, raw: str) -> str:
-        """A raw value as free text: delimiters in it are characters somebody forgot to escape, so only escapes are decoded."""
-        return self._decode(raw)
 
     def named(self, name: str) -> list[Segment]:
         """All segments of that name, in message order."""
@@ -199,6 +211,7 @@ def _segments(message: Message, text: str) -> None:
     segments = message.segments
     lines = text.replace("\n", "\r").split("\r") if "\n" in text else text.split("\r")
     repetition = message.delimiters.repetition
+    reader = message.lexer
     for line in lines:
         if not line:
             continue
@@ -212,7 +225,7 @@ def _segments(message: Message, text: str) -> None:
         if name == "MSH":
             fields.insert(1, separator)
         counts[name] = sequence = counts.get(name, 0) + 1
-        segments.append(Segment(name, fields, sequence, len(segments), message, repetition in line))
+        segments.append(Segment(name, fields, sequence, len(segments), reader, repetition in line))
 
 
 def _without_controls(message: Message, line: str) -> str:

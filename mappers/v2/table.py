@@ -14,16 +14,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
-from functools import lru_cache
-from typing import Any, Final
+from itertools import compress
+from typing import Any, Final, NamedTuple
 
-from mappers.result import Draft, Fate, Json, LedgerEntry, Location
-from mappers.v2.context import WHOLE, Context, kept, leaves
+from mappers.result import Draft, Fate, Json, Told
+from mappers.v2.context import WHOLE, Context, Leaf, kept, leaves
 from mappers.v2.message import SUB, Repetition, Segment
 from mappers.v2.paths import STORED, Put, putter
 
 Convert = Callable[[Repetition, Context], Any]
 NULL: Final = '""'
+NO_ROW: Final = "no element for it in the table"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,37 +93,33 @@ def target(resource_type: str, *rows: Row, slices: Mapping[str, Json] | None = N
     return Target(resource_type, rows, slices or {})
 
 
-class Step:
-    """A compiled row: where the value goes and what the ledger says about it. draft: the position of its draft in the call to `map`."""
+class Step(NamedTuple):
+    """A compiled row: how the value is made, where it goes, what the ledger says about it.
 
-    __slots__ = ("_entries", "convert", "draft", "nests", "path", "put", "uses", "why")
+    draft: the position of its draft in the call to `map`. nests: what a repetition leaves goes onto the element it made, if that is a structure of its
+    own (an extension with a value may not hold another).
+    """
 
-    def __init__(self, row: Row, owner: Target, draft: int) -> None:
-        if row.datatype is None:
-            raise ValueError(f"{row.segment}-{row.number}: a row with a path needs a datatype")
-        self.draft = draft
-        self.path = f"{owner.resource_type}.{row.shown}"
-        self.put = row.path if callable(row.path) else putter(row.path, owner.slices)
-        # what a repetition leaves goes onto the element it made, if that is a structure of its own (an extension with a value may not hold another)
-        self.nests = row.path != "*" and not row.shown.startswith("extension")
-        self.convert = row.datatype.convert
-        self.uses = row.datatype.uses
-        self.why = row.why
-        self._entries: dict[int, LedgerEntry] = {}
-
-    def entry(self, segment: Segment, number: int) -> LedgerEntry:
-        """The ledger entry for this row and segment; entries are immutable, so the first few are made once."""
-        sequence = segment.sequence
-        found = self._entries.get(sequence)
-        if found is None:
-            found = LedgerEntry(Location(segment.name, sequence, number), "mapped", self.path, self.why)
-            if sequence < _REMEMBERED:
-                self._entries[sequence] = found
-        return found
+    convert: Convert
+    put: Put
+    draft: int
+    uses: int
+    nests: bool
+    told: Told
 
 
-_REMEMBERED: Final = 64
-"""Ledger entries of segments up to this sequence number are made once per process; they depend on the tables only."""
+def _step(row: Row, owner: Target, draft: int) -> Step:
+    if row.datatype is None:
+        raise ValueError(f"{row.segment}-{row.number}: a row with a path needs a datatype")
+    put = row.path if callable(row.path) else putter(row.path, owner.slices)
+    nests = row.path != "*" and not row.shown.startswith("extension")
+    told = _told(row.segment, row.number, "mapped", f"{owner.resource_type}.{row.shown}", row.why)
+    return Step(row.datatype.convert, put, draft, row.datatype.uses, nests, told)
+
+
+def _told(name: str, number: int, fate: Fate, target_path: str, why: str) -> Told:
+    """What the ledger says of a whole field."""
+    return (name, number, None, None, None, fate, target_path, why)
 
 
 class SegmentMap:
@@ -132,8 +129,8 @@ class SegmentMap:
         self.name = name
         self.targets = targets
         self.rows = rows
-        self._silent = {row.number: row for row in rows}
-        self._structural = {row.number for row in rows if row.fate == "structural"}
+        self._structural = {row.number: _told(name, row.number, "structural", "", "") for row in rows if row.fate == "structural"}
+        self._reasons = {row.number: row.why for row in rows}
         self._plans: dict[tuple[str, ...], dict[int, tuple[Step, ...]]] = {}
 
     def map(self, segment: Segment, ctx: Context, **drafts: Draft) -> None:
@@ -143,38 +140,31 @@ class SegmentMap:
         if plan is None:
             plan = self._plans[names] = self._compile(names)
         ctx.segment = segment
-        ctx.done.add(segment.index)
+        told = ctx.account(segment)
         held = tuple(drafts.values())
         resources = [d.resource for d in held]
-        parse = segment.message.parse
+        parse = segment.lexer.parse
         fields = segment.fields
-        for number in range(3 if segment.name == "MSH" else 1, len(fields)):
-            raw = fields[number]
-            if not raw:
-                continue
+        for number, raw in compress(enumerate(fields), fields):
             steps = plan.get(number)
             if steps is None:
-                self._unmapped(segment, number, raw, held[0], ctx)
+                told.append(self._structural.get(number) or keep_field(segment, number, raw, held[0], self._reasons.get(number, NO_ROW)))
             elif raw == NULL:
-                _delete(segment, number, steps, held, ctx)
-            else:
+                told += _delete(steps, held)
+            elif steps:
                 ctx.number = number
-                _field(segment, number, parse(raw), steps, resources, ctx)
+                for ctx.repetition, repetition in enumerate(parse(raw), 1):
+                    _fill(repetition, steps, resources, told, ctx)
+        ctx.repetition = 1
 
     def _compile(self, names: tuple[str, ...]) -> dict[int, tuple[Step, ...]]:
-        plan: dict[int, tuple[Step, ...]] = {}
+        """Steps by field number; none for the segment's name and the delimiters of MSH, which are no fields."""
+        plan: dict[int, tuple[Step, ...]] = dict.fromkeys((0, 1, 2) if self.name == "MSH" else (0,), ())
         for owner in self.targets:
             if owner.resource_type in names:
                 for row in owner.rows:
-                    plan[row.number] = (*plan.get(row.number, ()), Step(row, owner, names.index(owner.resource_type)))
+                    plan[row.number] = (*plan.get(row.number, ()), _step(row, owner, names.index(owner.resource_type)))
         return plan
-
-    def _unmapped(self, segment: Segment, number: int, raw: str, home: Draft, ctx: Context) -> None:
-        if number in self._structural:
-            ctx.ledger.append(_entry(segment.name, segment.sequence, number, "structural", "", ""))
-            return
-        row = self._silent.get(number)
-        keep_field(segment, number, raw, home, ctx, row.why if row else "no element for it in the table")
 
 
 def segment(name: str, *parts: Target | Row) -> SegmentMap:
@@ -187,99 +177,88 @@ def segment(name: str, *parts: Target | Row) -> SegmentMap:
     return SegmentMap(name, targets, rows)
 
 
-@lru_cache(maxsize=8192)
-def _entry(name: str, sequence: int, number: int, fate: Fate, target_path: str, why: str) -> LedgerEntry:
-    """A ledger entry of a whole field: the same for every message, so it is made once."""
-    return LedgerEntry(Location(name, sequence, number), fate, target_path, why)
-
-
-@lru_cache(maxsize=16384)
-def _leaf_entry(name: str, sequence: int, number: int, ordinal: int, component: int, sub: int | None, fate: Fate, target_path: str) -> LedgerEntry:
-    """A ledger entry of one leaf, likewise."""
-    where = Location(name, sequence, number, ordinal if ordinal > 1 else None, component, sub)
-    return LedgerEntry(where, fate, target_path, "explicit null" if fate == "empty" else "no element for it")
-
-
-def _field(segment: Segment, number: int, repetitions: list[Repetition], steps: tuple[Step, ...], resources: list[Json], ctx: Context) -> None:
-    told = 0  # steps already in the ledger
-    for ordinal, repetition in enumerate(repetitions, 1):
-        ctx.repetition = ordinal
-        taken = 0
-        nest: Json | None = None
-        for position, step in enumerate(steps):
-            ctx.left = 0
-            value = step.convert(repetition, ctx)
-            if value is None or not (stored := step.put(resources[step.draft], value, ctx)):
-                continue
-            taken |= step.uses & ~ctx.left
-            if not told >> position & 1:
-                told |= 1 << position
-                ctx.ledger.append(step.entry(segment, number))
-            if nest is None and stored == STORED and step.nests and type(value) is dict:
-                nest = value
-        if taken == WHOLE:
+def _fill(repetition: Repetition, steps: tuple[Step, ...], resources: list[Json], told: list[Told], ctx: Context) -> None:
+    """Take one repetition through the steps of its field, and keep what none of them used."""
+    taken = 0
+    nest: Json | None = None
+    for convert, put, draft, uses, nests, row in steps:
+        ctx.left = 0
+        value = convert(repetition, ctx)
+        if value is None:
             continue
-        for component, text in enumerate(repetition, 1):
-            if text and not taken >> component & 1:
-                _keep(segment, number, ordinal, repetition, ~taken, resources[0], nest, ctx)
-                break
-    ctx.repetition = 1
+        stored = put(resources[draft], value, ctx)
+        if not stored:
+            continue
+        taken |= uses & ~ctx.left
+        if ctx.repetition == 1 or row not in told:
+            told.append(row)
+        if nests and stored == STORED and nest is None and type(value) is dict:
+            nest = value
+    valued = (2 << len(repetition)) - 2
+    if taken & valued != valued and (found := leaves(repetition, ~taken)):
+        told += _keep(found, len(repetition) > 1, resources[0], nest, ctx)
 
 
-def _named(place: str, repetition: Repetition, component: int, sub: int | None) -> str:
-    """A leaf's name: the field alone when it is all there is, else with component and subcomponent."""
-    if sub is not None:
-        return f"{place}.{component}.{sub}"
-    return f"{place}.{component}" if len(repetition) > 1 else place
-
-
-def _keep(segment: Segment, number: int, ordinal: int, repetition: Repetition, mask: int, home: Json, nest: Json | None, ctx: Context) -> None:
-    """Keep the leaves of the components in the mask on the element of the same repetition, or on the first draft."""
-    place = f"{segment.name}-{number}" if ordinal == 1 else f"{segment.name}-{number}({ordinal})"
+def _keep(found: list[Leaf], named: bool, home: Json, nest: Json | None, ctx: Context) -> list[Told]:
+    """Keep leaves of a repetition on the element made of it, or on the first draft. named: the component belongs in their names."""
+    name, number, place = ctx.segment.name, ctx.number, ctx.place()
+    repetition = ctx.repetition if ctx.repetition > 1 else None
     owner = home if nest is None else nest
     target_path = f"{home['resourceType']}.extension"
-    for component, sub, text in leaves(repetition, mask):
-        fate: Fate = "empty" if text == NULL else "kept"
-        if fate == "kept":
-            owner.setdefault("extension", []).append(kept(_named(place, repetition, component, sub), text))
-        ctx.ledger.append(_leaf_entry(segment.name, segment.sequence, number, ordinal, component, sub, fate, target_path))
+    told: list[Told] = []
+    for component, sub, text in found:
+        if text == NULL:
+            told.append((name, number, repetition, component, sub, "empty", target_path, "explicit null"))
+        else:
+            told.append((name, number, repetition, component, sub, "kept", target_path, "no element for it"))
+            leaf = f"{place}.{component}.{sub}" if sub is not None else f"{place}.{component}" if named else place
+            owner.setdefault("extension", []).append(kept(leaf, text))
+    return told
 
 
-def keep_field(segment: Segment, number: int, raw: str, home: Draft, ctx: Context, why: str, *, sequence: bool = False) -> None:
+def keep_field(segment: Segment, number: int, raw: str, home: Draft, why: str, *, sequence: bool = False) -> Told:
     """Keep every leaf of a field on a draft, each under its own name. sequence: the name carries the segment's number (for drafts several segments
     share).
     """
-    prefix = f"{segment.name}[{segment.sequence}]-{number}" if sequence else f"{segment.name}-{number}"
-    repetitions = segment.message.parse(raw)
+    name = segment.name
+    prefix = f"{name}[{segment.sequence}]-{number}" if sequence else f"{name}-{number}"
+    found = [kept(prefix, raw)] if raw.isalnum() else _kept_leaves(segment.lexer.parse(raw), prefix)
+    if not found:
+        return _told(name, number, "empty", "", "no value in it")
+    home.resource.setdefault("extension", []).extend(found)
+    return _told(name, number, "kept", f"{home.resource['resourceType']}.extension", why)
+
+
+def _kept_leaves(repetitions: list[Repetition], prefix: str) -> list[Json]:
     found: list[Json] = []
-    if len(repetitions) == 1 and len(repetitions[0]) == 1 and SUB not in repetitions[0][0]:
-        if (text := repetitions[0][0].strip()) and text != NULL:
-            found.append(kept(prefix, text))
-    else:
-        for ordinal, repetition in enumerate(repetitions, 1):
-            place = prefix if ordinal == 1 else f"{prefix}({ordinal})"
-            found += [kept(_named(place, repetition, c, sub), text) for c, sub, text in leaves(repetition) if text != NULL]
-    if found:
-        home.resource.setdefault("extension", []).extend(found)
-        path = f"{home.resource['resourceType']}.extension"
-        ctx.ledger.append(_entry(segment.name, segment.sequence, number, "kept", path, why))
-    else:
-        ctx.ledger.append(_entry(segment.name, segment.sequence, number, "empty", "", "no value in it"))
+    for ordinal, repetition in enumerate(repetitions, 1):
+        place = prefix if ordinal == 1 else f"{prefix}({ordinal})"
+        named = len(repetition) > 1
+        for component, value in compress(enumerate(repetition, 1), repetition):
+            if SUB in value:
+                subs = [(sub, leaf.strip()) for sub, leaf in enumerate(value.split(SUB), 1)]
+                found += [kept(f"{place}.{component}.{sub}", text) for sub, text in subs if text and text != NULL]
+            elif (text := value.strip()) and text != NULL:
+                found.append(kept(f"{place}.{component}" if named else place, text))
+    return found
 
 
 def keep_segment(segment: Segment, home: Draft, ctx: Context, why: str) -> None:
     """Keep a whole segment that no table maps, field by field."""
-    ctx.done.add(segment.index)
+    told = ctx.account(segment)
     for number, raw in enumerate(segment.fields):
         if number and raw:
-            keep_field(segment, number, raw, home, ctx, why, sequence=True)
+            told.append(keep_field(segment, number, raw, home, why, sequence=True))
 
 
-def _delete(segment: Segment, number: int, steps: tuple[Step, ...], drafts: tuple[Draft, ...], ctx: Context) -> None:
+def _delete(steps: tuple[Step, ...], drafts: tuple[Draft, ...]) -> list[Told]:
     """An explicit null: the sender deletes what the field maps to."""
+    told: list[Told] = []
     for step in steps:
         draft = drafts[step.draft]
-        element = step.path.partition(".")[2].split("[", 1)[0].split(".", 1)[0]
+        name, number, path = step.told[0], step.told[1], step.told[6]
+        element = path.partition(".")[2].split("[", 1)[0].split(".", 1)[0]
         if element and element not in draft.deletes:
             draft.deletes = (*draft.deletes, element)
-        ctx.ledger.append(_entry(segment.name, segment.sequence, number, "empty", step.path, "explicit null: deleted"))
+        told.append(_told(name, number, "empty", path, "explicit null: deleted"))
+    return told

@@ -7,7 +7,7 @@ from typing import Final
 
 from mappers.result import Json
 from mappers.v2.context import Context
-from mappers.v2.datatypes.text import one_line, part
+from mappers.v2.datatypes.text import one_line, part, parts
 from mappers.v2.message import Repetition
 from mappers.v2.paths import Primitive
 from mappers.v2.table import Datatype, takes
@@ -38,10 +38,13 @@ def coding_system(name: str, ctx: Context) -> str:
 
 def concept(repetition: Repetition, ctx: Context, table: str = "") -> Json | None:
     """CodeableConcept. table ("0074"): the HL7 table whose code system is meant when the sender names none."""
+    count = len(repetition)
+    if count == 1:
+        return _bare(part(repetition, 1), table)
     codings: list[Json] = []
-    text = part(repetition, 9)
+    text = part(repetition, 9) if count > 8 else ""
     for first, version in _TRIPLETS:
-        if first > len(repetition):
+        if first > count:
             break
         coding = _coding(repetition, first, version, ctx, table if first == 1 else "")
         if coding is None:
@@ -62,8 +65,16 @@ def concept(repetition: Repetition, ctx: Context, table: str = "") -> Json | Non
     return out or None
 
 
+def _bare(code: str, table: str) -> Json | None:
+    """A code alone. Without a system it is a text as well: nobody else could read it."""
+    if not code:
+        return None
+    word = one_line(code)
+    return {"coding": [{"system": V2 + table, "code": word}]} if table else {"coding": [{"code": word}], "text": word}
+
+
 def _coding(repetition: Repetition, first: int, version: int, ctx: Context, table: str) -> Json | None:
-    code, display = part(repetition, first), part(repetition, first + 1)
+    code, display, name = parts(repetition, 3) if first == 1 else parts(repetition[first - 1 :], 3)
     if not code and len(repetition) > first + 1:  # a system or version of no code
         ctx.leave(first + 2)
         ctx.leave(version)
@@ -71,12 +82,11 @@ def _coding(repetition: Repetition, first: int, version: int, ctx: Context, tabl
         return None
     coding: Json = {}
     if code:
-        name = part(repetition, first + 2)
         if name:
             coding["system"] = coding_system(name, ctx)
         elif table:
             coding["system"] = V2 + table
-        if edition := part(repetition, version):
+        if version <= len(repetition) and (edition := part(repetition, version)):
             coding["version"] = edition
         coding["code"] = one_line(code)
     if display:

@@ -13,7 +13,7 @@ from typing import Final
 from mappers.result import Json
 from mappers.v2.context import Context
 from mappers.v2.datatypes.codes import concept
-from mappers.v2.datatypes.text import one_line, part, subs
+from mappers.v2.datatypes.text import one_line, part, parts, subs
 from mappers.v2.datatypes.times import put_period
 from mappers.v2.message import Repetition
 from mappers.v2.table import Datatype, takes
@@ -59,7 +59,7 @@ def assigner_system(namespace: str, universal: str, kind: str, ctx: Context) -> 
 
 def identifier(value: str, authority: Repetition, kind: str, ctx: Context) -> Json:
     """Identifier of `value` with the HD in `authority` and the type code `kind` (table 0203), either of which may be missing."""
-    namespace, universal, scheme = part(authority, 1), part(authority, 2), part(authority, 3)
+    namespace, universal, scheme = parts(authority, 3) if authority else ("", "", "")
     out: Json = {}
     if kind:
         out["type"] = {"coding": [{"system": TYPES, "code": kind}]} if _TYPE_CODE.fullmatch(kind) else {"text": one_line(kind)}
@@ -107,14 +107,14 @@ def cx(repetition: Repetition, ctx: Context) -> Json | None:
 
 
 def cx_typed(repetition: Repetition, ctx: Context, default: str) -> Json | None:
-    value = part(repetition, 1)
+    value, digit, scheme, _, kind = parts(repetition, 5)
     if not value:
         return None
-    out = identifier(value, subs(repetition, 4), part(repetition, 5) or default, ctx)
-    if len(repetition) > 1:
-        _check_digit(out, part(repetition, 2), part(repetition, 3))
-        if len(repetition) > 6:
-            put_period(out, part(repetition, 7), part(repetition, 8), ctx, (7, 8))
+    out = identifier(value, subs(repetition, 4), kind or default, ctx)
+    if digit or scheme:
+        _check_digit(out, digit, scheme)
+    if len(repetition) > 6:
+        put_period(out, part(repetition, 7), part(repetition, 8), ctx, (7, 8))
     return out
 
 

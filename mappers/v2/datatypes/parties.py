@@ -13,7 +13,7 @@ from mappers.v2.context import Context, reference
 from mappers.v2.datatypes.codes import concept, fixed
 from mappers.v2.datatypes.ids import CHECK_DIGIT, CHECK_SCHEME, assigner_system, identifier
 from mappers.v2.datatypes.people import human_name, name_use
-from mappers.v2.datatypes.text import part, subs
+from mappers.v2.datatypes.text import part, parts, subs
 from mappers.v2.datatypes.times import put_period
 from mappers.v2.message import SUB, Repetition
 from mappers.v2.table import Datatype, takes
@@ -49,9 +49,10 @@ def practitioner(ctx: Context, name: Json, identified: Json | None) -> Draft:
 @takes(1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 19, 20, 21)
 def xcn(repetition: Repetition, ctx: Context) -> Json | None:
     """Reference to a Practitioner; source table, facility, representation, context, jurisdiction are kept on the reference."""
-    number, count = part(repetition, 1), len(repetition)
-    suffixes = [part(repetition, 5), part(repetition, 7), part(repetition, 21)] if count > 4 else []
-    name = human_name(subs(repetition, 2), part(repetition, 3), part(repetition, 4), suffixes, part(repetition, 6))
+    number, _, given, middle, suffix, prefix, degree = parts(repetition, 7)
+    count = len(repetition)
+    suffixes = [suffix, degree, part(repetition, 21)] if count > 4 else []
+    name = human_name(subs(repetition, 2), given, middle, suffixes, prefix)
     if not number and not name:
         return None
     identified = None
@@ -114,16 +115,17 @@ def organization(ctx: Context, name: str, identified: Json | None) -> Draft:
 
 def xon_draft(repetition: Repetition, ctx: Context) -> Draft | None:
     """The Organization of an XON: XON.10 is its id, XON.3 the id of older versions."""
-    name, number = part(repetition, 1), part(repetition, 10) or part(repetition, 3)
+    name, _, old, digit, scheme, _, kind, _, _, new = parts(repetition, 10)
+    number = new or old
     if not name and not number:
         return None
     identified = None
     if number:
-        identified = identifier(number, subs(repetition, 6), part(repetition, 7), ctx)
-        extension = [{"url": u, "valueString": v} for n, u in ((4, CHECK_DIGIT), (5, CHECK_SCHEME)) if (v := part(repetition, n))]
+        identified = identifier(number, subs(repetition, 6), kind, ctx)
+        extension = [{"url": u, "valueString": v} for u, v in ((CHECK_DIGIT, digit), (CHECK_SCHEME, scheme)) if v]
         if extension:
             identified["extension"] = extension
-        if part(repetition, 10) and part(repetition, 3):
+        if new and old:
             ctx.leave(3)
     else:
         for component in (4, 5, 6, 7):
@@ -227,8 +229,10 @@ def pl(repetition: Repetition, ctx: Context) -> Json | None:
 def place(repetition: Repetition, ctx: Context) -> Draft | None:
     held: Draft | None = None
     trail: list[str] = []
+    count = len(repetition)
     for component, code, display in PLACES:
-        inner = subs(repetition, component)
+        if component > count or not (inner := subs(repetition, component)):
+            continue
         name = part(inner, 1) or part(inner, 2)
         if not name:
             continue

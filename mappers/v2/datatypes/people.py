@@ -6,7 +6,7 @@ from typing import Final
 
 from mappers.result import Json
 from mappers.v2.context import Context
-from mappers.v2.datatypes.text import part, subs
+from mappers.v2.datatypes.text import part, parts, subs
 from mappers.v2.datatypes.times import dr_part, put_period
 from mappers.v2.message import Repetition
 from mappers.v2.table import Datatype, takes
@@ -19,7 +19,7 @@ _PHONE_PARTS: Final = ((5, "contactpoint-country"), (6, "contactpoint-area"), (7
 def human_name(family: Repetition, given: str, middle: str, suffixes: list[str], prefix: str) -> Json:
     """The parts XPN and XCN share."""
     out: Json = {}
-    surname = part(family, 1)
+    surname = part(family, 1) if family else ""
     if len(family) > 1:
         extension = [{"url": EXT + url, "valueString": v} for n, url in _FAMILY if (v := part(family, n))]
         if not surname:
@@ -32,7 +32,7 @@ def human_name(family: Repetition, given: str, middle: str, suffixes: list[str],
         out["given"] = [g for g in (given, middle) if g]
     if prefix:
         out["prefix"] = [prefix]
-    if found := [s for s in suffixes if s]:
+    if suffixes and (found := [s for s in suffixes if s]):
         out["suffix"] = found
     return out
 
@@ -41,8 +41,9 @@ def human_name(family: Repetition, given: str, middle: str, suffixes: list[str],
 def xpn(repetition: Repetition, ctx: Context) -> Json | None:
     """HumanName; representation, context and called-by are kept on it."""
     count = len(repetition)
-    suffixes = [part(repetition, 4), part(repetition, 6), part(repetition, 14)] if count > 3 else []
-    out = human_name(subs(repetition, 1), part(repetition, 2), part(repetition, 3), suffixes, part(repetition, 5))
+    _, given, middle, suffix, prefix, degree = parts(repetition, 6)
+    suffixes = [suffix, degree, part(repetition, 14)] if count > 3 else []
+    out = human_name(subs(repetition, 1), given, middle, suffixes, prefix)
     if not out:
         return None
     if count > 6:
@@ -77,9 +78,10 @@ def name_use(out: Json, kind: str, ctx: Context, component: int) -> None:
 def xad(repetition: Repetition, ctx: Context) -> Json | None:
     """Address."""
     out: Json = {}
-    _lines(out, subs(repetition, 1), part(repetition, 2))
-    for number, name in ((3, "city"), (4, "state"), (5, "postalCode"), (6, "country"), (9, "district")):
-        if value := part(repetition, number):
+    _, other, city, state, postal_code, country, _, _, district = parts(repetition, 9)
+    _lines(out, subs(repetition, 1), other)
+    for name, value in (("city", city), ("state", state), ("postalCode", postal_code), ("country", country), ("district", district)):
+        if value:
             out[name] = value
     if not out:
         return None
@@ -145,8 +147,10 @@ def xtn_as(default_use: str = "", default_system: str = "phone") -> Datatype:
 
 
 def _contact(repetition: Repetition, ctx: Context, default_system: str) -> Json | None:
-    equipment = part(repetition, 3)
-    mail = part(repetition, 4)
+    if len(repetition) == 1:
+        value = part(repetition, 1)
+        return {"system": "email" if "@" in value else default_system, "value": value} if value else None
+    equipment, mail = part(repetition, 3), part(repetition, 4)
     value = _contact_value(repetition, equipment in ("Internet", "X.400") or bool(mail and not equipment), ctx)
     if not value:
         return None
@@ -154,14 +158,12 @@ def _contact(repetition: Repetition, ctx: Context, default_system: str) -> Json 
     if equipment and (system is None or system.code == "other"):
         ctx.leave(3)
     out: Json = {"system": system.code if system else "email" if mail or "@" in value else default_system, "value": value}
-    if len(repetition) > 1:
-        _contact_details(out, repetition, equipment, ctx)
+    _contact_details(out, repetition, equipment, ctx)
     return out
 
 
 def _contact_value(repetition: Repetition, internet: bool, ctx: Context) -> str:
-    whole, mail, plain = part(repetition, 1), part(repetition, 4), part(repetition, 12)
-    country, area, local, extension = (part(repetition, n) for n in (5, 6, 7, 8))
+    whole, _, _, mail, country, area, local, extension, _, _, _, plain = parts(repetition, 12)
     composed = " ".join(p for p in (f"+{country.lstrip('+')}" if country and local else "", area, local) if p) if local else ""
     if composed and extension:
         composed += f" X{extension}"

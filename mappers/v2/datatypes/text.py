@@ -15,8 +15,20 @@ _SPACES: Final = re.compile(r"\s+")
 
 def part(repetition: Repetition, number: int) -> str:
     """Component `number` as plain text, "" when absent or an explicit null. Subcomponent separators in it are text somebody forgot to escape."""
-    if number > len(repetition) or not (value := repetition[number - 1]):
+    if number > len(repetition):
         return ""
+    value = repetition[number - 1]
+    return value if value.isalnum() or not value else _plain(value)
+
+
+def parts(repetition: Repetition, count: int) -> list[str]:
+    """The first `count` components, each as `part` reads it."""
+    found = [value if value.isalnum() or not value else _plain(value) for value in repetition[:count]]
+    missing = count - len(found)
+    return found + [""] * missing if missing else found
+
+
+def _plain(value: str) -> str:
     if SUB in value:
         value = value.replace(SUB, "&")
     value = value.strip()
@@ -83,4 +95,4 @@ def code(table: str, *, number: str) -> Datatype:
 
 def one_line(text: str) -> str:
     """Text usable as a FHIR code: no outer, no double spaces."""
-    return _SPACES.sub(" ", text).strip()
+    return text if text.isalnum() else _SPACES.sub(" ", text).strip()

@@ -7,6 +7,7 @@ dateTime with time needs an offset), and the original is kept beside it. Instant
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -18,7 +19,9 @@ from mappers.v2.message import Repetition
 from mappers.v2.paths import Primitive
 from mappers.v2.table import takes
 
-_DTM: Final = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d+)?)?)?)?)?)?([+-]\d{4})?", re.ASCII)
+_DTM: Final = re.compile(
+    r"(?!0000)(\d{4})(?:(0[1-9]|1[0-2])(?:(0[1-9]|[12]\d|3[01])(?:([01]\d|2[0-3])(?:([0-5]\d)(?:([0-5]\d)(\.\d+)?)?)?)?)?)?([+-]\d{4})?", re.ASCII
+)
 _TM: Final = re.compile(r"(\d\d)(?::?(\d\d)(?::?(\d\d)(\.\d+)?)?)?(?:[+-]\d{4})?", re.ASCII)
 
 
@@ -44,27 +47,28 @@ def moment(text: str, zone: ZoneInfo | None) -> Moment | None:
     if match is None:
         return None
     year, month, day, hour, minute, second, fraction, sent = match.groups()
-    try:
-        local = datetime(int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0), int(second or 0))  # noqa: DTZ001 - the offset follows
-    except ValueError:
+    if day is None:
+        return Moment(f"{year}-{month}" if month else year, "", "")
+    if day > "28" and int(day) > monthrange(int(year), int(month))[1]:
         return None
-    date = f"{year}-{month}-{day}" if day else f"{year}-{month}" if month else year
+    date = f"{year}-{month}-{day}"
     if hour is None:
         return Moment(date, "", "")
-    offset = _offset(sent) if sent else _site_offset(local, zone)
-    if offset is None:
-        return None
-    return Moment(date, f"{hour}:{minute or '00'}:{second or '00'}{fraction or ''}", offset)
+    time = f"{hour}:{minute or '00'}:{second or '00'}{fraction or ''}"
+    if not sent:
+        return Moment(date, time, _site_offset(f"{date}T{time[:8]}", zone))
+    offset = _offset(sent)
+    return None if offset is None else Moment(date, time, offset)
 
 
 def _offset(sent: str) -> str | None:
     return f"{sent[:3]}:{sent[3:]}" if int(sent[1:3]) <= 14 and int(sent[3:]) < 60 else None
 
 
-def _site_offset(local: datetime, zone: ZoneInfo | None) -> str:
+def _site_offset(local: str, zone: ZoneInfo | None) -> str:
     if zone is None:
         return ""
-    text = local.replace(tzinfo=zone).strftime("%z")
+    text = datetime.fromisoformat(local).replace(tzinfo=zone).strftime("%z")
     return f"{text[:3]}:{text[3:5]}"
 
 

@@ -12,7 +12,7 @@ import base64
 from collections.abc import Iterator
 from typing import Any, Final
 
-from mappers.result import Draft, Json, LedgerEntry
+from mappers.result import Draft, Json, Told
 from mappers.v2.context import Context, kept, reference
 from mappers.v2.datatypes.codes import as_extension, coded, cwe
 from mappers.v2.datatypes.documents import PLAIN, attachment, decoded, named, sniff
@@ -170,8 +170,9 @@ def _keep(repetition: Repetition, components: tuple[int, ...], ctx: Context, dra
     for component in components:
         if text := part(repetition, component):
             draft.resource.setdefault("extension", []).append(kept(f"{ctx.place()}.{component}", text))
-            where = ctx.segment.where(5, ctx.repetition if ctx.repetition > 1 else None, component)
-            ctx.ledger.append(LedgerEntry(where, "kept", "DocumentReference.extension", "no element of Attachment says it"))
+            ordinal = ctx.repetition if ctx.repetition > 1 else None
+            told: Told = ("OBX", 5, ordinal, component, None, "kept", "DocumentReference.extension", "no element of Attachment says it")
+            ctx.account(ctx.segment).append(told)
 
 
 def _binary(data: bytes, mime: str, ctx: Context) -> Json:

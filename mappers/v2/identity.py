@@ -92,19 +92,25 @@ def patient(resource: Json, sender: str) -> tuple[IdentityKey, ...]:
 
 def practitioner(resource: Json, sender: str, patient_key: str) -> tuple[IdentityKey, ...]:
     """By identifiers, the national provider number first; else by name within sender and patient."""
-    return _party("Practitioner", resource, [name_text(n) for n in resource.get("name", ())], sender, patient_key)
+    return _by_numbers("Practitioner", resource) or _by_name("Practitioner", map(name_text, resource.get("name", ())), sender, patient_key)
 
 
 def organization(resource: Json, sender: str) -> tuple[IdentityKey, ...]:
     """By identifiers; else by name within the sender."""
-    return _party("Organization", resource, [folded(resource["name"])] if resource.get("name") else [], sender, "")
+    return _by_numbers("Organization", resource) or _by_name("Organization", map(folded, filter(None, [resource.get("name")])), sender, "")
 
 
-def _party(kind: str, resource: Json, names: Iterable[str], sender: str, scope: str) -> tuple[IdentityKey, ...]:
-    identifiers = sorted(resource.get("identifier", ()), key=lambda i: not i.get("system", "").endswith("us-npi"))
-    if identifiers:
-        return tuple(dict.fromkeys(key(kind, id_text(i)) for i in identifiers))
-    return tuple(key(f"{kind}:name", sender, scope, n) for n in names if n.strip(","))[:1]
+def _by_numbers(kind: str, resource: Json) -> tuple[IdentityKey, ...]:
+    identifiers = resource.get("identifier", ())
+    if len(identifiers) == 1:
+        return (key(kind, id_text(identifiers[0])),)
+    ranked = sorted(identifiers, key=lambda i: not i.get("system", "").endswith("us-npi"))
+    return tuple(dict.fromkeys(key(kind, id_text(i)) for i in ranked))
+
+
+def _by_name(kind: str, names: Iterable[str], sender: str, scope: str) -> tuple[IdentityKey, ...]:
+    found = next((n for n in names if n.strip(",")), None)
+    return () if found is None else (key(f"{kind}:name", sender, scope, found),)
 
 
 def by_identifiers(kind: str, resource: Json, *suffix: str) -> tuple[IdentityKey, ...]:

@@ -153,7 +153,7 @@ class SegmentMap:
                 told += _delete(steps, held)
             elif steps:
                 ctx.number = number
-                for ctx.repetition, repetition in enumerate(parse(raw), 1):
+                for ctx.repetition, repetition in enumerate([[raw]] if raw.isalnum() else parse(raw), 1):
                     _fill(repetition, steps, resources, told, ctx)
         ctx.repetition = 1
 

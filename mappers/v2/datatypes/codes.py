@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from mappers.result import Json
 from mappers.v2.context import Context
-from mappers.v2.datatypes.text import one_line, part, parts
+from mappers.v2.datatypes.text import one_line, part
 from mappers.v2.message import Repetition
 from mappers.v2.paths import Primitive
 from mappers.v2.table import Datatype, takes
 from profiles.canonical import sender_system
+from profiles.conceptmaps import Tables
 
 V2: Final = "http://terminology.hl7.org/CodeSystem/v2-"
 _HL7_TABLE: Final = re.compile(r"HL7(\d{4})", re.IGNORECASE)
 _OID: Final = re.compile(r"[0-2](\.(0|[1-9]\d*))+")
 _URI: Final = re.compile(r"(https?://|urn:)\S+")
+LONGEST: Final = 400
+"""Coded values with more characters than this are read anew each time: what is remembered stays small whatever is sent."""
+
 _TRIPLETS: Final = ((1, 7), (4, 8), (10, 13))  # identifier, text and system follow each other; the version stands elsewhere
 
 
@@ -24,7 +30,11 @@ def coding_system(name: str, ctx: Context) -> str:
     """CWE.3 as a URI: known names by ConceptMap 0396, HL7nnnn tables, OIDs, URIs; any other name is the sender's own and becomes a URI of that
     sender.
     """
-    found = ctx.tables.translate("0396-coding-system", name)
+    return _system(name, ctx.sender, ctx.tables)
+
+
+def _system(name: str, sender: str, tables: Tables) -> str:
+    found = tables.translate("0396-coding-system", name)
     if found is not None:
         return found.code
     if match := _HL7_TABLE.fullmatch(name):
@@ -33,20 +43,33 @@ def coding_system(name: str, ctx: Context) -> str:
         return "urn:oid:" + name
     if _URI.fullmatch(name):
         return name
-    return sender_system(ctx.sender, name)
+    return sender_system(sender, name)
 
 
 def concept(repetition: Repetition, ctx: Context, table: str = "") -> Json | None:
     """CodeableConcept. table ("0074"): the HL7 table whose code system is meant when the sender names none."""
-    count = len(repetition)
-    if count == 1:
-        return _bare(part(repetition, 1), table)
+    read = _read if sum(map(len, repetition)) <= LONGEST else _read.__wrapped__
+    codings, text, left = read(tuple(repetition), table, ctx.sender, ctx.tables)
+    ctx.left |= left
+    out: Json = {}
+    if codings:
+        out["coding"] = [dict(c) for c in codings]
+    if text:
+        out["text"] = text
+    return out or None
+
+
+@lru_cache(maxsize=4096)
+def _read(components: tuple[str, ...], table: str, sender: str, tables: Tables) -> tuple[list[Json], str, int]:
+    """(codings, text, components left over) of a coded value. Senders say the same few codes all day, so what a code is read as is remembered."""
     codings: list[Json] = []
-    text = part(repetition, 9) if count > 8 else ""
+    text = part(components, 9)
+    left = 0
     for first, version in _TRIPLETS:
-        if first > count:
+        if first > len(components):
             break
-        coding = _coding(repetition, first, version, ctx, table if first == 1 else "")
+        coding, over = _coding(components, first, version, table if first == 1 else "", sender, tables)
+        left |= over
         if coding is None:
             continue
         if "code" in coding:
@@ -55,43 +78,33 @@ def concept(repetition: Repetition, ctx: Context, table: str = "") -> Json | Non
             text = coding["display"]
         elif text != coding["display"]:
             codings.append(coding)
-    out: Json = {}
-    if codings:
-        out["coding"] = codings
-        if not text and len(codings) == 1 and "system" not in codings[0] and "display" not in codings[0]:
-            text = codings[0]["code"]
-    if text:
-        out["text"] = text
-    return out or None
+    if not text and len(codings) == 1 and "system" not in codings[0] and "display" not in codings[0]:
+        text = codings[0]["code"]
+    return codings, text, left
 
 
-def _bare(code: str, table: str) -> Json | None:
-    """A code alone. Without a system it is a text as well: nobody else could read it."""
-    if not code:
-        return None
-    word = one_line(code)
-    return {"coding": [{"system": V2 + table, "code": word}]} if table else {"coding": [{"code": word}], "text": word}
-
-
-def _coding(repetition: Repetition, first: int, version: int, ctx: Context, table: str) -> Json | None:
-    code, display, name = parts(repetition, 3) if first == 1 else parts(repetition[first - 1 :], 3)
-    if not code and len(repetition) > first + 1:  # a system or version of no code
-        ctx.leave(first + 2)
-        ctx.leave(version)
+def _coding(components: Sequence[str], first: int, version: int, table: str, sender: str, tables: Tables) -> tuple[Json | None, int]:
+    """(Coding, components left over) of the triplet that begins at `first`."""
+    code, display, name = (part(components, n) for n in range(first, first + 3))
     if not code and not display:
-        return None
+        return None, _names(components, first, version)
     coding: Json = {}
     if code:
         if name:
-            coding["system"] = coding_system(name, ctx)
+            coding["system"] = _system(name, sender, tables)
         elif table:
             coding["system"] = V2 + table
-        if version <= len(repetition) and (edition := part(repetition, version)):
+        if edition := part(components, version):
             coding["version"] = edition
         coding["code"] = one_line(code)
     if display:
         coding["display"] = display
-    return coding
+    return coding, 0 if code else _names(components, first, version)
+
+
+def _names(components: Sequence[str], first: int, version: int) -> int:
+    """The system and version of no code, which are left over."""
+    return 1 << first + 2 | 1 << version if len(components) > first + 1 else 0
 
 
 @takes(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13)
@@ -144,7 +157,9 @@ def coding_of(table: str) -> Datatype:
 
     @takes(1, 2, 3, 7)
     def first_coding(repetition: Repetition, ctx: Context) -> Json | None:
-        return _coding(repetition, 1, 7, ctx, table)
+        coding, left = _coding(repetition, 1, 7, table, ctx.sender, ctx.tables)
+        ctx.left |= left
+        return coding
 
     return first_coding
 

@@ -237,19 +237,18 @@ def place(repetition: Repetition, ctx: Context) -> Draft | None:
         if not name:
             continue
         trail.append(f"{component}:{name}")
-        held = _level(ctx, tuple(trail), name, inner, fixed(PHYSICAL, code, display) if code else None, held)
+        known = ctx.known.get(("Location", *trail))
+        held = known or _level(ctx, tuple(trail), name, inner, fixed(PHYSICAL, code, display) if code else None, held)
     description = part(repetition, 9)
     if held is None and description:
-        held = _level(ctx, (f"9:{description}",), description, [], None, None)
+        trail.append(f"9:{description}")
+        held = ctx.known.get(("Location", *trail)) or _level(ctx, tuple(trail), description, [], None, None)
     elif held is not None and description and held.resource.setdefault("description", description) != description:
         ctx.leave(9)
     return held
 
 
 def _level(ctx: Context, trail: tuple[str, ...], name: str, inner: Repetition, physical: Json | None, whole: Draft | None) -> Draft:
-    known = ("Location", *trail)
-    if known in ctx.known:
-        return ctx.known[known]
     draft = ctx.new("Location", mode="instance", name=name)
     if universal := part(inner, 2):
         kind = part(inner, 3)
@@ -262,4 +261,4 @@ def _level(ctx: Context, trail: tuple[str, ...], name: str, inner: Repetition, p
         draft.resource["partOf"] = reference(whole)
     draft.merge = "enrich"
     draft.keys = (identity.key("Location", ctx.sender, SUB.join(trail).replace(SUB, "/")),)
-    return ctx.remember(draft, known)
+    return ctx.remember(draft, ("Location", *trail))

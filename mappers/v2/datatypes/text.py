@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from mappers.v2.context import Context
@@ -13,7 +14,7 @@ NULL: Final = '""'
 _SPACES: Final = re.compile(r"\s+")
 
 
-def part(repetition: Repetition, number: int) -> str:
+def part(repetition: Sequence[str], number: int) -> str:
     """Component `number` as plain text, "" when absent or an explicit null. Subcomponent separators in it are text somebody forgot to escape."""
     if number > len(repetition):
         return ""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -23,6 +24,10 @@ _DTM: Final = re.compile(
     r"(?!0000)(\d{4})(?:(0[1-9]|1[0-2])(?:(0[1-9]|[12]\d|3[01])(?:([01]\d|2[0-3])(?:([0-5]\d)(?:([0-5]\d)(\.\d+)?)?)?)?)?)?([+-]\d{4})?", re.ASCII
 )
 _TM: Final = re.compile(r"(\d\d)(?::?(\d\d)(?::?(\d\d)(\.\d+)?)?)?(?:[+-]\d{4})?", re.ASCII)
+
+
+LONGEST: Final = 32
+"""Times of more characters are read anew each time; those of a message mostly repeat each other, and are remembered."""
 
 
 class Moment(NamedTuple):
@@ -43,6 +48,11 @@ class Moment(NamedTuple):
 
 def moment(text: str, zone: ZoneInfo | None) -> Moment | None:
     """Read a DT, TS or DTM value; None when it is not one (month 13, letters, odd digits)."""
+    return _moment(text, zone) if len(text) <= LONGEST else _moment.__wrapped__(text, zone)
+
+
+@lru_cache(maxsize=4096)
+def _moment(text: str, zone: ZoneInfo | None) -> Moment | None:
     match = _DTM.fullmatch(text)
     if match is None:
         return None
@@ -81,12 +91,12 @@ def utc(text: str, zone: ZoneInfo | None) -> str:
     year, month, day = [*map(int, found.date.split("-")), 1, 1][:3]
     hour, minute, second = found.time[:8].split(":") if found.time else ("0", "0", "0")
     micro = int((found.time[9:] + "000000")[:6]) if len(found.time) > 8 else 0
-    shift = _delta(found.offset) if found.offset else timedelta()
+    when = datetime(year, month, day, int(hour), int(minute), int(second), micro, UTC)
     try:
-        when = datetime(year, month, day, int(hour), int(minute), int(second), micro, timezone(shift)).astimezone(UTC)
-    except (ValueError, OverflowError):
+        text = (when - _delta(found.offset) if found.offset else when).isoformat(timespec="microseconds")
+    except OverflowError:
         return ""
-    return when.strftime("%Y%m%d%H%M%S%f").rjust(20, "0")
+    return text[:4] + text[5:7] + text[8:10] + text[11:13] + text[14:16] + text[17:19] + text[20:26]
 
 
 def _delta(offset: str) -> timedelta:

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, overload
 Json = dict[str, Any]
 Severity = Literal["fatal", "error", "warning", "information"]
 Fate = Literal["mapped", "kept", "structural", "empty"]
+EventKind = Literal["refer", "book", "reschedule", "modify", "cancel", "noshow"]
 
 
 class IdentityKey(NamedTuple):
@@ -138,6 +139,19 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class CaseEvent:
+    """A step of the workflow, as opposed to the records that came with it.
+
+    full_url: the draft it happens to, a referral (ServiceRequest) or an Appointment. at: MSH-7 as in `Clock.message`, "" when not sent; events are
+    ordered by it, ties by arrival (PRODUCT.md).
+    """
+
+    kind: EventKind
+    full_url: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """Who sent what: the parts of MSH that an acknowledgement and the inbox need, decoded."""
 
@@ -159,6 +173,7 @@ class Mapped:
     findings: list[Finding] = field(default_factory=list)
     ledger: Sequence[LedgerEntry] = field(default_factory=Ledger)
     digest: str = ""  # SHA-256 of the raw message, hexadecimal
+    events: list[CaseEvent] = field(default_factory=list)
 
 
 class Refused(Exception):

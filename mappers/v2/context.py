@@ -10,7 +10,7 @@ from itertools import compress
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from mappers.result import Clock, Draft, Finding, Json, Told
+from mappers.result import Clock, Draft, EventKind, Finding, Json, Told
 from mappers.v2.message import SUB, Message, Repetition, Segment
 from profiles.canonical import canonical
 from profiles.conceptmaps import Tables
@@ -43,6 +43,7 @@ class Context:
     site: Site
     sender: str
     clock: Clock
+    event: EventKind | None = None  # what the message does to the case
     drafts: list[Draft] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     ledger: list[tuple[int, list[Told]]] = field(default_factory=list)  # (sequence of a segment, what became of its fields)

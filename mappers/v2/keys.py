@@ -14,17 +14,17 @@ from mappers.result import Draft, IdentityKey, Json
 from mappers.v2 import identity
 from mappers.v2.context import Context
 from mappers.v2.identity import by_identifiers, code_text, digest, key
-from mappers.v2.segments.rf1 import REFERRAL
 
 _SUBJECTS: Final = ("subject", "patient", "beneficiary")
 Keys = tuple[IdentityKey, ...]
 
 
 class Scope:
-    """The drafts of a message by reference, and the keys already given."""
+    """The drafts of a message by reference, and the keys already given. focus: what the message is about."""
 
-    def __init__(self, ctx: Context) -> None:
+    def __init__(self, ctx: Context, focus: Draft | None) -> None:
         self.sender = ctx.sender
+        self.focus = focus
         self.by_url = {d.full_url: d for d in ctx.drafts}
         self.patient = next((d for d in ctx.drafts if d.resource["resourceType"] == "Patient"), ctx.patient)
         self.owner = _owners(ctx.drafts)
@@ -76,9 +76,9 @@ def _owners(drafts: list[Draft]) -> dict[str, Draft]:
     return owner
 
 
-def assign(ctx: Context) -> None:
+def assign(ctx: Context, focus: Draft | None) -> None:
     """Give every draft without keys its keys. Two drafts of one message that would stand alone never share a key."""
-    scope = Scope(ctx)
+    scope = Scope(ctx, focus)
     drafts = sorted(ctx.drafts, key=lambda d: _ORDER.get(d.resource["resourceType"], 50))
     taken: set[IdentityKey] = set()
     for draft in drafts:
@@ -141,7 +141,7 @@ def _service_request(draft: Draft, scope: Scope) -> Keys:
     replaces the referral.
     """
     resource = draft.resource
-    if REFERRAL in resource.get("category", ()):
+    if draft is scope.focus:
         found = by_identifiers("ServiceRequest", resource)
         reasons = [code_text(c) for c in resource.get("reasonCode", ())]
         return found or (key("ServiceRequest:referral", scope.sender, scope.subject(resource), digest(reasons, resource.get("authoredOn"))),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from mappers.result import Clock, Finding, Ledger, Location, Mapped, Refused
+from mappers.result import CaseEvent, Clock, Finding, Ledger, Location, Mapped, Refused
 from mappers.v2 import dictionary, keys
 from mappers.v2.context import Context, Site
 from mappers.v2.datatypes.times import utc
@@ -26,7 +26,7 @@ def map_message(message: Message, tables: Tables, site: Site) -> Mapped:
     """
     kind = _kind(message)
     header = message.header if site.sender is None else replace(message.header, sender=site.sender)
-    ctx = Context(message, tables, site, header.sender, Clock(message=utc(header.sent_at, site.timezone)))
+    ctx = Context(message, tables, site, header.sender, Clock(message=utc(header.sent_at, site.timezone)), kind.event)
     ctx.findings.extend(message.findings)
     ctx.findings.extend(dictionary.check(message))
     ctx.patient = ctx.new("Patient")
@@ -38,8 +38,9 @@ def map_message(message: Message, tables: Tables, site: Site) -> Mapped:
     seal(made, provenance, ctx, focus)
     ctx.drafts.insert(0, made)
     ctx.drafts.append(provenance)
-    keys.assign(ctx)
-    return Mapped(header, ctx.drafts, ctx.findings, Ledger(ctx.ledger), message.digest)
+    keys.assign(ctx, focus)
+    events = [CaseEvent(kind.event, focus.full_url, ctx.clock.message)] if kind.event and focus else []
+    return Mapped(header, ctx.drafts, ctx.findings, Ledger(ctx.ledger), message.digest, events)
 
 
 def _kind(message: Message) -> MessageType:

@@ -1,4 +1,4 @@
-"""REF^I12 → the referral and everything sent with it.
+"""REF^I12 (refer), I13 (modify), I14 (cancel) → the referral and everything sent with it; one table for all events.
 
 The guide has no map for chapter 11; the structure is REF_I12 (11.3.12), read by nearest predecessor. Orders in a referral are history: their reports
 support it.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from mappers.result import Draft
+from mappers.result import Draft, EventKind
 from mappers.v2.context import Context
 from mappers.v2.messages.oru_r01 import map_results
 from mappers.v2.messages.ref_i12 import map_referral
@@ -17,19 +17,25 @@ from mappers.v2.messages.siu_s12 import map_appointment
 
 
 class MessageType(NamedTuple):
-    """How one event is mapped, and the segments without which it means nothing (refused AE 100)."""
+    """How one event is mapped, the segments without which it means nothing (refused AE 100), and what it does to the case."""
 
     map: Callable[[Context], Draft | None]
     required: tuple[str, ...] = ("PID",)
+    event: EventKind | None = None
 
+
+_SCHEDULED: Final = ("SCH", "PID")
 
 MESSAGES: Final = {
-    ("REF", "I12"): MessageType(map_referral),
+    ("REF", "I12"): MessageType(map_referral, event="refer"),
+    ("REF", "I13"): MessageType(map_referral, event="modify"),
+    ("REF", "I14"): MessageType(map_referral, event="cancel"),
+    # REF^I15 asks how a referral stands: it says nothing to map, and only an answer (RRI^I15) would serve it
     ("ORU", "R01"): MessageType(map_results),
-    ("SIU", "S12"): MessageType(map_appointment, ("SCH", "PID")),
-    ("SIU", "S13"): MessageType(map_appointment, ("SCH", "PID")),
-    ("SIU", "S14"): MessageType(map_appointment, ("SCH", "PID")),
-    ("SIU", "S15"): MessageType(map_appointment, ("SCH", "PID")),
-    ("SIU", "S17"): MessageType(map_appointment, ("SCH", "PID")),
-    ("SIU", "S26"): MessageType(map_appointment, ("SCH", "PID")),
+    ("SIU", "S12"): MessageType(map_appointment, _SCHEDULED, "book"),
+    ("SIU", "S13"): MessageType(map_appointment, _SCHEDULED, "reschedule"),
+    ("SIU", "S14"): MessageType(map_appointment, _SCHEDULED, "modify"),
+    ("SIU", "S15"): MessageType(map_appointment, _SCHEDULED, "cancel"),
+    ("SIU", "S17"): MessageType(map_appointment, _SCHEDULED, "cancel"),  # deleted: booked in error
+    ("SIU", "S26"): MessageType(map_appointment, _SCHEDULED, "noshow"),
 }

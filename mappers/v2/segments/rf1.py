@@ -18,7 +18,7 @@ from mappers.v2.datatypes.text import as_text, part, st
 from mappers.v2.datatypes.times import dtm
 from mappers.v2.groups import Node
 from mappers.v2.message import Repetition
-from mappers.v2.table import Datatype, field, keep, segment, takes, target
+from mappers.v2.table import Datatype, field, keep, keep_field, segment, takes, target
 from profiles.canonical import canonical
 
 REFERRAL: Final[Json] = {
@@ -93,8 +93,22 @@ def referral(node: Node | None, ctx: Context) -> Draft:
     resource["category"] = [REFERRAL]
     if node is not None:
         RF1.map(node.segment, ctx, ServiceRequest=draft)
-        if node.segment.value(25) == "D":
-            resource["status"] = "entered-in-error"
-            resource.pop("_status", None)
+    if ctx.event == "cancel":
+        _overrule(draft, "revoked", node, ctx)
+        draft.merge = "enrich"  # who cancels need not send the whole referral again, and what is not said then stays
+        if resource["category"] == [REFERRAL]:
+            del resource["category"]
+    elif node is not None and node.segment.value(25) == "D":
+        _overrule(draft, "entered-in-error", node, ctx)
     resource.setdefault("status", "active")
     return ctx.add(draft)
+
+
+def _overrule(draft: Draft, status: str, node: Node | None, ctx: Context) -> None:
+    """RF1-25 or the event (REF^I14) says more than RF1-1, which still tells how the referral stood and is kept."""
+    resource = draft.resource
+    if node is not None and resource.get("status", status) != status:
+        ctx.account(node.segment).append(keep_field(node.segment, 1, node.segment.raw(1), draft, "how the referral stood before"))
+    resource.pop("_status", None)
+    resource["status"] = status
+    draft.deletes = tuple(name for name in draft.deletes if name != "status")

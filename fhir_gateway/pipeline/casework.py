@@ -22,9 +22,11 @@ from fhir_gateway.cases.referral import is_referral, moved, second_opinion, tagg
 from fhir_gateway.cases.requirement import Checklist
 from fhir_gateway.errors import NotFoundError
 from fhir_gateway.events import event
+from fhir_gateway.pipeline.announcements import announce
 from fhir_gateway.pipeline.casefile import CLOSED, Held, appointment_event, assemble, withdrawal_event
 from fhir_gateway.pipeline.checklists import Checklists, Lists
 from fhir_gateway.pipeline.notices import notice
+from fhir_gateway.pipeline.results import Judged
 from fhir_gateway.security.principal import GATEWAY, Principal
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Stored, Transaction
@@ -66,22 +68,22 @@ class Casework:
         if any(stored.type == "PlanDefinition" for stored in written):
             self.checklists.saved(tx, written, at)
         touched = staff.cases.touched_by([stored.reference for stored in written])
-        for case in touched:
-            self.judge(staff, case, at, "written")
+        judged = [done for case in touched if (done := self.judge(staff, case, at, "written"))]
         notice(staff, written, [referral.id for referral in opened], at, self.settings.zone)
+        announce(staff, judged)
         return [case.service_request_id for case in touched]
 
     def reevaluate(self, tx: Transaction, service_request_id: str, at: datetime) -> None:
         """Judge one case because time has passed."""
         case = tx.cases.get(f"ServiceRequest/{service_request_id}", lock=True)
-        if case is not None:
-            self.judge(tx, case, at, "time")
+        if case is not None and (judged := self.judge(tx, case, at, "time")):
+            announce(tx, [judged])
 
-    def judge(self, tx: Transaction, case: Case, at: datetime, why: str) -> None:
-        """Evaluate a case, move it where its rules say, and keep the answer."""
+    def judge(self, tx: Transaction, case: Case, at: datetime, why: str) -> Judged | None:
+        """Evaluate a case, move it where its rules say, and keep the answer; None when its referral is gone."""
         held = assemble(tx, case)
         if held is None:
-            return
+            return None
         held = self._followed(tx, case, held, at)
         choice, checklist, evaluation = self._evaluated(held.file, self.checklists.current(tx), at)
         task = held.task
@@ -95,6 +97,7 @@ class Casework:
         tx.cases.save(case.service_request_id, flat, closed=closed, confirmed=confirmed, tumour_group=choice.name)
         metrics.EVALUATIONS.labels(why).inc()
         event("case-evaluated", "debug", case=case.service_request_id, open_items=len(evaluation.open_items), why=why)
+        return Judged(case, flat, held.file, task)
 
     # Reading
 

@@ -6,7 +6,9 @@ import base64
 from dataclasses import dataclass
 from typing import Any
 
+from fhir_gateway.cases.model import CaseFile, Json
 from fhir_gateway.store import Stored
+from fhir_gateway.store.cases import Case
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +32,22 @@ class RawMessage:
         """The FHIR Binary."""
         data = base64.b64encode(self.content).decode()
         return {"resourceType": "Binary", "id": self.id, "contentType": self.content_type, "data": data}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One case as just judged.
+
+    case: as it stood before, with the flat answer of then (`case.evaluation`, None at the first judgement). after: the flat answer now. file: what it
+    was judged from. task: the coordination Task as it stands now.
+    """
+
+    case: Case
+    after: Json
+    file: CaseFile
+    task: Stored | None
+
+    @property
+    def before(self) -> Json | None:
+        """The flat answer before this judgement."""
+        return self.case.evaluation

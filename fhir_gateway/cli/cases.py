@@ -210,3 +210,6 @@ def _reference(value: Any) -> str:
 
 def _gate(state: str) -> str:
     return f"[{GATES.get(state, 'white')}]{state}[/]"
+
+
+from fhir_gateway.cli import opinion  # noqa: E402, F401 - registers its command on `app`

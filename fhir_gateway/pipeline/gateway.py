@@ -19,6 +19,7 @@ from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.dryrun import DryRun
 from fhir_gateway.pipeline.intake import FHIR_TYPE, V2_TYPE
 from fhir_gateway.pipeline.messages import V2Intake
+from fhir_gateway.pipeline.opinion import Opinions
 from fhir_gateway.pipeline.results import RawMessage, Written
 from fhir_gateway.pipeline.search import searched
 from fhir_gateway.pipeline.submissions import BundleIntake
@@ -55,6 +56,7 @@ class Gateway:
         tables, site = conceptmaps.load(), v2.Site(timezone=settings.source_zone)
         self.messages = V2Intake(self.store, tables, site, self.casework, self.clock)
         self.actions = Actions(self.store, self.casework, self.clock, codesystems.load()["item-reason"], settings.request_days)
+        self.opinions = Opinions(self.store, self.casework, self.clock, settings.clinic_name, settings.zone)
         self.dry_run = DryRun(self.store, self.casework, settings, tables, site, self.clock)
         self.bundles = BundleIntake(self.store, self.casework, settings, self.clock)
 
@@ -223,6 +225,13 @@ class Gateway:
         """Open cases, most urgent first."""
         with translated(), self.store.snapshot(principal) as tx:
             return self.casework.listed(tx, limit)
+
+    def opinion(self, principal: Principal, id: str, raw: bytes) -> Stored:
+        """Issue an opinion given as Parameters; the coordination Task afterwards. Raises InvalidError, TransitionError, NotFoundError."""
+        flat = self.opinions.issue_parameters(principal, f"ServiceRequest/{id}", self._given(raw, "Parameters"))
+        with translated(), self.store.snapshot(principal) as tx:
+            case = tx.cases.get(f"ServiceRequest/{flat['case']['id']}")
+            return writes.read(tx, "Task", case.task_id if case and case.task_id else "")
 
     def letter(self, principal: Principal, name: str) -> str:
         """The printable letter that asks for what a case lacks (HTML)."""

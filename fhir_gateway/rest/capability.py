@@ -63,10 +63,10 @@ def _resources(update_as_create: bool) -> list[Json]:
             "conditionalCreate": True,
             "conditionalRead": "full-support",
             "searchParam": [*common, *sorted(by_type.get(type, ()), key=lambda entry: str(entry["name"]))],
-            **({"operation": [_COMPLETENESS]} if type == "ServiceRequest" else {}),
+            **({"operation": _OPERATIONS} if type == "ServiceRequest" else {}),
         }
         for type in sorted(TYPES)
     ]
 
 
-_COMPLETENESS: Final = {"name": "completeness", "definition": canonical("OperationDefinition", "completeness")}
+_OPERATIONS: Final = [{"name": name, "definition": canonical("OperationDefinition", name)} for name in ("completeness", "opinion")]

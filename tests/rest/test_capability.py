@@ -134,7 +134,7 @@ def test_both_kinds_of_bundle_claimed_are_done(server: Api, rest: dict[str, Any]
 
 def test_the_operation_claimed_is_there(server: Api, rest: dict[str, Any]) -> None:
     claimed = {(claim["type"], operation["name"]) for claim in rest["resource"] for operation in claim.get("operation", ())}
-    assert claimed == {("ServiceRequest", "completeness")}
+    assert claimed == {("ServiceRequest", "completeness"), ("ServiceRequest", "opinion")}
     from tests import messages
 
     server.v2(messages.referral("META-1", mrn="META-1"))
@@ -142,3 +142,5 @@ def test_the_operation_claimed_is_there(server: Api, rest: dict[str, Any]) -> No
     for method in ("GET", "POST"):
         answer = server.ask(method, f"/fhir/ServiceRequest/{case['id']}/$completeness")
         assert decode(answer.content)["resourceType"] == "GuidanceResponse"
+    refused = server.ask("POST", f"/fhir/ServiceRequest/{case['id']}/$opinion", {"resourceType": "Parameters"})
+    assert refused.status_code == 422, "there, and asking for the opinion"

@@ -28,7 +28,7 @@ QUEUE: Final = {"system": CDEX, "code": "referral"}
 def record_request(case_task: Json, item: Requirement, *, now: datetime, due: date, signature: bool = False, purpose: str = "TREAT") -> Json:
     """Ask the referrer for one record. case_task: the coordination Task. due: last day it is useful."""
     wanted = [{"type": _concept(HREX, "data-code"), "valueCodeableConcept": {"coding": [dict(code)]}} for code in item.codes[:1]]
-    return _child(case_task, "record-request", now) | {
+    return child(case_task, "record-request", now) | {
         "meta": {"profile": [PROFILE], "tag": [QUEUE]},
         "status": "requested",
         "code": {"coding": [{"system": TASK_CODES, "code": "record-request"}, {"system": CDEX, "code": "data-request-code"}], "text": item.title},
@@ -46,7 +46,7 @@ def record_request(case_task: Json, item: Requirement, *, now: datetime, due: da
 
 def waiver(case_task: Json, item: str, *, now: datetime, who: str, why: str, until: date | None = None) -> Json:
     """The clinic does without one record. who and why are kept with it; until: last day it holds."""
-    made = _child(case_task, "item-waiver", now) | {
+    made = child(case_task, "item-waiver", now) | {
         "status": "completed",
         "statusReason": {"text": why},
         "input": [{"type": _concept(TASK_CODES, "item"), "valueString": item}],
@@ -57,7 +57,7 @@ def waiver(case_task: Json, item: str, *, now: datetime, who: str, why: str, unt
 
 def judgement(case_task: Json, record: str, verdict: str, *, now: datetime, who: str, item: str = "", why: str = "") -> Json:
     """A person looked at a record: `confirmed`, or the reason it will not do (CodeSystem item-reason). item: only for that one."""
-    made = _child(case_task, "record-judgement", now) | {
+    made = child(case_task, "record-judgement", now) | {
         "status": "completed",
         "businessStatus": _concept(REASONS, verdict),
         "focus": {"reference": record},
@@ -84,7 +84,8 @@ def request_status(state: str, current: str) -> str:
     return current if state == "declined" else BY_NAME[state].request
 
 
-def _child(case_task: Json, code: str, now: datetime) -> Json:
+def child(case_task: Json, code: str, now: datetime) -> Json:
+    """A Task of one of our kinds (CodeSystem task-code), part of the coordination Task."""
     made: Json = {
         "resourceType": "Task",
         "status": "requested",

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fhir_gateway.cases import deqm
-from fhir_gateway.cases.model import Evaluation, Gate, Json, Judgement
+from fhir_gateway.cases.custody import must_return
+from fhir_gateway.cases.model import Consignment, Evaluation, Gate, Json, Judgement
 from fhir_gateway.cases.requirement import Checklist, Requirement
 from profiles.canonical import canonical
 
@@ -44,7 +45,8 @@ ITEM_PARTS: Final = (
 def flat(evaluation: Evaluation, checklist: Checklist) -> Json:
     """`{"case": {…}, "gates": {…}, "items": […]}`: absent values are null, references are "Type/id" strings, dates are ISO text.
 
-    Beyond the parts PRODUCT fixes: the checklist and its base as `url|version`, and per item `deqm` (the DEQM reason), kind, required, question.
+    Beyond the parts PRODUCT fixes: the checklist and its base as `url|version`, `toReturn` (items of which things are here that must go back), and per
+    item `deqm` (the DEQM reason), kind, required, question, custody.
     """
     items = {item.id: item for item in checklist.items}
     return {
@@ -58,6 +60,7 @@ def flat(evaluation: Evaluation, checklist: Checklist) -> Json:
             "checklist": evaluation.checklist,
             "base": checklist.base,
             "nextChange": _iso(evaluation.next_change),
+            "toReturn": [judgement.item for judgement in evaluation.items if _to_return(judgement, items[judgement.item])],
         },
         "gates": {name: _flat_gate(gate) for name, gate in evaluation.gates.items()},
         "items": [_flat_item(judgement, items[judgement.item]) for judgement in evaluation.items],
@@ -105,7 +108,24 @@ def _flat_item(judgement: Judgement, item: Requirement) -> Json:
         "suppliers": list(item.supplied_by),
         "required": item.required,
         "question": judgement.question,
+        "custody": [_flat_consignment(one) for one in judgement.custody],
     }
+
+
+def _flat_consignment(one: Consignment) -> Json:
+    return {
+        "task": one.task,
+        "state": one.state,
+        "carrier": one.carrier or None,
+        "tracking": one.tracking or None,
+        "expected": _iso(one.expected),
+        "containers": one.containers,
+        "condition": one.condition or None,
+    }
+
+
+def _to_return(judgement: Judgement, item: Requirement) -> bool:
+    return must_return(item) and any(one.state == "received" for one in judgement.custody)
 
 
 def _parameters(answer: Json) -> Json:

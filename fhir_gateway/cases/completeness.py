@@ -13,6 +13,7 @@ from typing import Final
 
 from fhir_gateway.cases import machine
 from fhir_gateway.cases.acceptance import Verdict, belongs, verdict
+from fhir_gateway.cases.custody import REVIEWED, physical, says
 from fhir_gateway.cases.days import midnight, plus
 from fhir_gateway.cases.decisions import still_to_come
 from fhir_gateway.cases.docket import Docket
@@ -63,7 +64,7 @@ def judge(item: Requirement, docket: Docket, narratives: Mapping[str, Judgement]
     applies = docket.truth(item.condition.expression) if item.condition else True
     if applies is False:
         return Judgement(item.id, "not-applicable", gap_status="not-applicable")
-    found = _gathered(item, docket)
+    found = _in_custody(item, _gathered(item, docket), docket)
     told = None if found.good else _in_narrative(item, narratives or {})
     if told:
         return replace(told, due=docket.due(item))
@@ -78,7 +79,7 @@ def _judge_all(checklist: Checklist, docket: Docket) -> tuple[Judgement, ...]:
     """Items that lean on another's narrative come after it; the answer keeps the checklist's order."""
     judged: dict[str, Judgement] = {}
     for item in sorted(checklist.items, key=lambda item: bool(item.narrative_in)):
-        judged[item.id] = judge(item, docket, judged)
+        judged[item.id] = replace(judge(item, docket, judged), custody=docket.custody.get(item.id, ()))
     return tuple(judged[item.id] for item in checklist.items)
 
 
@@ -172,6 +173,26 @@ def _series(found: list[Verdict], supply: Input, docket: Docket) -> Verdict:
             later = () if docket.appointment_day or not reached else (min(reached),)
             return Verdict("not-acceptable", "incomplete", entries, None, (*best.changes, *later))
     return Verdict(best.state, best.reason, entries, best.until, best.changes)
+
+
+def _in_custody(item: Requirement, found: Verdict, docket: Docket) -> Verdict:
+    """The records, and what the clinic knows of the thing itself: a record of slides that are broken, lost or gone again closes nothing.
+
+    Only a record of the thing is overruled so: images that came over the wire stand although the disc is unreadable. Nor does the arrival of a thing
+    answer an objection to its record: slides whose record was withdrawn may be somebody else's.
+    """
+    held = docket.custody.get(item.id, ())
+    said = says(held, item, docket.at, machine.state_of(docket.case.task) in REVIEWED) if held and physical(item) else None
+    if said is None:
+        return found
+    if said.against:
+        stands = any(e.type != "Specimen" for e in found.entries)
+    else:
+        objected = bool(found.entries) and found.state in ("not-acceptable", "missing")
+        stands = found.good or objected or PREFERENCE.get(said.state, 0) < PREFERENCE[found.state]
+    if stands:
+        return found
+    return Verdict(said.state, said.reason, found.entries, said.until, (*found.changes, *said.changes))
 
 
 def _in_narrative(item: Requirement, narratives: Mapping[str, Judgement]) -> Judgement | None:

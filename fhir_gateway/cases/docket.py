@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any, Final
 
+from fhir_gateway.cases.custody import consignments
 from fhir_gateway.cases.days import business_days_before, instant, span
 from fhir_gateway.cases.decisions import CONFIRMED, decisions
 from fhir_gateway.cases.evidence import LOINC, V2_0074, Entry, codings, entry, names, text, walk
@@ -38,6 +39,7 @@ class Docket:
         self.anchor: date = day.low if day else self.today
         self.appointment_day: date | None = day.low if day else None
         self.decisions = decisions(case.tasks, at)
+        self.custody = consignments(case.tasks, at)
         self.entries = _entries(case, at)
         self.replaced = _replaced(self.entries)
         self.translated = _related(self.entries, "transforms")

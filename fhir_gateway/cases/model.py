@@ -91,13 +91,33 @@ class Policy:
     purposes: frozenset[str] = frozenset({"TREAT", "PATRQT", "CAREMGT", "COC"})
 
 
+CustodyState = Literal["requested", "shipped", "received", "returned", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class Consignment:
+    """One consignment of a physical thing. task: id of its custody Task. condition: `good`, `unreadable` or a code of table 0490, "" while not received.
+
+    after_review: whether the review had begun when it was returned; None while it was not, or when nobody said.
+    """
+
+    task: str
+    state: CustodyState
+    carrier: str = ""
+    tracking: str = ""
+    expected: date | None = None
+    containers: int | None = None
+    condition: str = ""
+    after_review: bool | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """The state of one required record, and nothing about how it will be shown.
 
     supplied_by: references of the records that decided the state. source: raw message of the newest of them. good_until: the
     last day the state holds for the records held. question: id of the open question when applicability is unknown.
-    changes: days on which time alone may change the state.
+    changes: days on which time alone may change the state. custody: consignments of the physical thing, if it is one.
     """
 
     item: str
@@ -110,6 +130,7 @@ class Judgement:
     good_until: date | None = None
     question: str | None = None
     changes: tuple[date, ...] = ()
+    custody: tuple[Consignment, ...] = ()
 
     @property
     def open(self) -> bool:

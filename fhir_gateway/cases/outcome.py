@@ -11,6 +11,7 @@ from datetime import datetime
 from hashlib import sha1
 from typing import Final
 
+from fhir_gateway.cases.actions import child
 from fhir_gateway.cases.evidence import LOINC, codings, walk
 from fhir_gateway.cases.model import Json
 from fhir_gateway.cases.opinion import SYSTEM, TRIAL, Assessed, Opinion
@@ -67,18 +68,7 @@ def may_return(task: Json) -> bool:
 
 def held_apart(case_task: Json, made: list[Json], now: datetime) -> Json:
     """The Task that holds the elements of an opinion which may not be returned: part of the coordination Task, the clinic's alone."""
-    stamp = now.isoformat(timespec="milliseconds")
-    return {
-        "resourceType": "Task",
-        "partOf": [{"reference": f"Task/{case_task['id']}"}],
-        "status": "completed",
-        "intent": "order",
-        "code": {"coding": [{"system": canonical("CodeSystem", "task-code"), "code": "opinion"}]},
-        **{name: case_task[name] for name in ("focus", "for") if name in case_task},
-        "authoredOn": stamp,
-        "lastModified": stamp,
-        "output": made,
-    }
+    return child(case_task, "opinion", now) | {"status": "completed", "output": made}
 
 
 def document(name: str, opinion: Opinion, page: str, *, id: str, referral: Json, clinic: str, now: datetime, replaces: str = "") -> Json:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from fhir_gateway.cli.connection import STAFF, gateway
 from fhir_gateway.cli.terminal import out, stop, write
+from fhir_gateway.pipeline.casefile import CLOSED
 from fhir_gateway.settings import Settings
 from fhir_gateway.validation import encode
 from fhir_gateway.wording import moment_of
@@ -199,6 +200,17 @@ def print_case(flat: dict[str, Any]) -> None:
             item.get("title", item["id"]), shown, item.get("reason") or "", str(item.get("due") or ""), str(item.get("goodUntil") or ""), supplied
         )
     out.print(table)
+    _print_custody(flat)
+
+
+def _print_custody(flat: dict[str, Any]) -> None:
+    """Where the physical things are, and once the case is closed what must go back."""
+    for item in flat["items"]:
+        for one in item.get("custody") or ():
+            told = (one[part] for part in ("state", "condition", "carrier", "tracking") if one.get(part))
+            out.print(f"  {item['id']}: {', '.join(told)}" + (f", expected {one['expected']}" if one.get("expected") else ""), markup=False)
+    if flat["case"].get("toReturn") and flat["case"]["state"] in CLOSED:
+        out.print(f"  [yellow]still to be returned:[/] {', '.join(flat['case']['toReturn'])}")
 
 
 def _reference(value: Any) -> str:
@@ -212,4 +224,4 @@ def _gate(state: str) -> str:
     return f"[{GATES.get(state, 'white')}]{state}[/]"
 
 
-from fhir_gateway.cli import opinion  # noqa: E402, F401 - registers its command on `app`
+from fhir_gateway.cli import custody, opinion  # noqa: E402, F401 - each registers its command on `app`

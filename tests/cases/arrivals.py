@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 from hypothesis import strategies as st
 
+from fhir_gateway.cases import custody
+from fhir_gateway.cases.custody import Details
 from tests.cases.story import answers, appointment, consent, images, item_task, judgement_task, mammogram, note, pathology, report, result
 
 Json = dict[str, Any]
@@ -36,6 +38,17 @@ def one_record() -> st.SearchStrategy[Json]:
     )
 
 
+def custody_task(item: str, step: tuple[Any, str], reviewed: bool, expected: str | None) -> Json:
+    """A consignment of slides, of a block or a disc."""
+    said = Details(expected=date.fromisoformat(expected) if expected else None, condition=step[1])
+    begun = custody.begun({"id": "case"}, item, NOW) | {"id": f"{item}-{step[0]}-{step[1]}-{reviewed}-{expected}"}
+    return custody.moved(begun, step[0], said, now=NOW, who="desk", reviewed=reviewed, back=True)
+
+
+CUSTODY = st.sampled_from(
+    [("requested", ""), ("shipped", ""), ("received", "good"), ("received", "RB"), ("received", "unreadable"), ("returned", ""), ("lost", "")]
+)
+NOW = datetime(2026, 9, 1, 12, 0, tzinfo=UTC)
 RECORDS = st.lists(one_record(), max_size=12, unique_by=lambda r: (r["resourceType"], r["id"]))
 TASKS = st.lists(
     st.one_of(
@@ -43,6 +56,9 @@ TASKS = st.lists(
             lambda status: item_task("record-request", "consult-note", status), st.sampled_from(["requested", "on-hold", "failed", "cancelled"])
         ),
         st.builds(lambda end: item_task("item-waiver", "pathology-slides", "completed", restriction={"period": {"end": end}}), DAYS),
+        st.builds(
+            custody_task, st.sampled_from(["pathology-slides", "tissue-block", "mammography-images"]), CUSTODY, st.booleans(), st.none() | DAYS
+        ),
         st.builds(lambda word: judgement_task("DiagnosticReport/a", word, "pathology-report"), st.sampled_from(["confirmed", "unreadable"])),
     ),
     max_size=3,

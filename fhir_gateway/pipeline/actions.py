@@ -8,6 +8,8 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from fhir_gateway.cases import actions
+from fhir_gateway.cases.decisions import CDEX
+from fhir_gateway.cases.evidence import codings
 from fhir_gateway.cases.requirement import Checklist
 from fhir_gateway.errors import InvalidError, NotFoundError
 from fhir_gateway.pipeline.casework import Casework
@@ -56,7 +58,7 @@ class Actions:
             flat, checklist = self._judged(tx, case)
             lacking = {item["id"]: item for item in flat["items"] if item["state"] in ASKABLE and item["gapStatus"] != "not-applicable"}
             wanted = [self._item(checklist, item).id for item in items] or list(lacking)
-            asked = {_item_of(t.resource) for t in tx.cases.tasks_of(case) if t.resource.get("status") in OPEN_REQUEST}
+            asked = {_item_of(t.resource) for t in tx.cases.tasks_of(case) if _asks(t.resource)}
             by_id = {requirement.id: requirement for requirement in checklist.items}
             made = []
             for item in wanted:
@@ -109,6 +111,12 @@ class Actions:
         if found is None:
             raise NotFoundError(f"{item} is no item of {checklist.title}")
         return found
+
+
+def _asks(task: Json) -> bool:
+    """An open request for a record; a consignment on its way asks for nothing."""
+    kinds = {code for _, code in codings(task.get("code"))}
+    return task.get("status") in OPEN_REQUEST and bool(kinds & (CDEX | {"record-request"}))
 
 
 def _item_of(task: Json) -> str:

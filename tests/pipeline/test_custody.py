@@ -65,6 +65,14 @@ def test_a_broken_slide_is_not_acceptable_and_a_new_one_is(told: Told) -> None:
     assert happens(told, "received", tracking="1Z-9", condition="good")["state"] == "accepted"
 
 
+def test_broken_slides_are_asked_for_again_although_their_consignment_is_still_here(told: Told) -> None:
+    told.receives(messages.referral())
+    happens(told, "received", condition="RB")
+    told.gateway.actions.request(STAFF, "REF-1", [])
+    asked = [task["input"][0]["valueString"] for task in told.found("Task") if task["code"]["coding"][0]["code"] == "record-request"]
+    assert asked.count(SLIDES) == 1
+
+
 def test_slides_must_go_back_after_the_opinion_and_are_listed_until_they_do(told: Told) -> None:
     in_review(told)
     happens(told, "received", condition="good")

@@ -23,11 +23,12 @@ ENDED: Final = frozenset({"cancelled", "noshow", "entered-in-error"})
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A case as held: the rules' view of it, and the stored Task it is moved by."""
+    """A case as held: the rules' view of it, and the stored resources it is moved by."""
 
     file: CaseFile
     task: Stored | None
     appointment: Stored | None
+    referral: Stored
 
 
 def assemble(tx: Transaction, case: Case, as_of: datetime | None = None) -> Held | None:
@@ -50,7 +51,7 @@ def assemble(tx: Transaction, case: Case, as_of: datetime | None = None) -> Held
         tasks=tuple(stored.resource for stored in tx.cases.tasks_of(case, as_of)),
         source=referral.inbox_id,
     )
-    return Held(file, task, appointment)
+    return Held(file, task, appointment, referral)
 
 
 def current_appointment(rows: Sequence[RecordOf]) -> Stored | None:
@@ -83,7 +84,16 @@ def withdrawal_event(referral: Json, state: str) -> str | None:
         return "void" if (state, "void") in machine.TABLE else None
     if status != "revoked" or state in CLOSED:
         return None
-    return next((event for event in ("cancel", "cancel-request") if (state, event) in machine.TABLE), None)
+    return next((event for event in machine.WITHDRAWN["revoked"] if (state, event) in machine.TABLE), None)
+
+
+def resubmission_event(referral: Stored, task: Stored, state: str) -> str | None:
+    """`resubmit` when the sender told the referral anew after the clinic's decision; what was on its way before that asks for nothing."""
+    if referral.resource.get("status") != "active" or referral.inbox_id is None or (state, "resubmit") not in machine.TABLE:
+        return None
+    told = referral.clock.message
+    stale = bool(told) and told <= f"{task.last_updated:%Y%m%d%H%M%S%f}"
+    return "resubmit" if referral.last_updated > task.last_updated and not stale else None
 
 
 def _status(appointment: Stored) -> str:

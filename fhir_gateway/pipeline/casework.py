@@ -13,6 +13,7 @@ from typing import Any
 
 from fhir_gateway import metrics
 from fhir_gateway.cases import answer, machine
+from fhir_gateway.cases.actions import request_status
 from fhir_gateway.cases.choice import Choice
 from fhir_gateway.cases.completeness import evaluate
 from fhir_gateway.cases.evidence import walk
@@ -23,7 +24,7 @@ from fhir_gateway.cases.requirement import Checklist
 from fhir_gateway.errors import NotFoundError
 from fhir_gateway.events import event
 from fhir_gateway.pipeline.announcements import announce
-from fhir_gateway.pipeline.casefile import CLOSED, Held, appointment_event, assemble, withdrawal_event
+from fhir_gateway.pipeline.casefile import CLOSED, Held, appointment_event, assemble, resubmission_event, withdrawal_event
 from fhir_gateway.pipeline.checklists import Checklists, Lists
 from fhir_gateway.pipeline.notices import notice
 from fhir_gateway.pipeline.results import Judged
@@ -211,11 +212,24 @@ class Casework:
             if held.task is None:
                 return held
             state = machine.state_of(held.task.resource)
-            wanted = withdrawal_event(held.file.referral, state) if actor == "referrer" else appointment_event(held.appointment, state, before)
+            if actor == "referrer":
+                wanted = withdrawal_event(held.file.referral, state) or resubmission_event(held.referral, held.task, state)
+            else:
+                wanted = appointment_event(held.appointment, state, before)
             if wanted is not None and (state, wanted) in machine.TABLE:
                 task = self._move(tx, held.task, state, wanted, actor, at)
-                held = Held(replace(held.file, task=task.resource), task, held.appointment)
-        return held
+                held = replace(held, file=replace(held.file, task=task.resource), task=task)
+        return self._settled(tx, held)
+
+    def _settled(self, tx: Transaction, held: Held) -> Held:
+        """The referral with the status a closed case calls for: a change that was on its way does not reopen what the clinic has ended."""
+        state = machine.state_of(held.file.task)
+        wanted = request_status(state, str(held.file.referral.get("status")))
+        if state not in CLOSED or held.file.referral.get("status") == wanted:
+            return held
+        settler = tx.on_behalf_of(Principal("gateway", held.referral.owner))
+        referral = settler.resources.update({**held.referral.resource, "status": wanted}, clock=held.referral.clock, inbox_id=held.referral.inbox_id)
+        return replace(held, file=replace(held.file, referral=referral.resource), referral=referral)
 
     def _move(self, tx: Transaction, task: Stored, state: str, name: str, actor: str, at: datetime) -> Stored:
         to = machine.move(state, name, actor).to

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, func, or_, select, update
 
 from fhir_gateway.store import tables
 from fhir_gateway.store.text import fit
@@ -32,6 +32,20 @@ class Job:
     due_at: datetime
     attempts: int
     lease_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobLine:
+    """What a list says about a thing to do. state: pending, done or dead (given up)."""
+
+    pk: int
+    kind: str
+    key: str
+    queued_at: datetime
+    due_at: datetime
+    attempts: int
+    state: str
+    last_error: str | None
 
 
 class Outbox:
@@ -75,6 +89,23 @@ class Outbox:
         """It failed: again at `retry_at`, or never (None). False when the lease was lost. error: without patient data."""
         state = "dead" if retry_at is None else "pending"
         return self._end(pk, owner, {"state": state, "last_error": fit(error), **({} if retry_at is None else {"due_at": retry_at})})
+
+    def list(self, state: str | None = None, limit: int = 100) -> Sequence[JobLine]:
+        """The newest first."""
+        query = select(*(_O.c[name] for name in JobLine.__slots__)).order_by(_O.c.pk.desc()).limit(limit)
+        if state is not None:
+            query = query.where(_O.c.state == state)
+        return [JobLine(**row._mapping) for row in self._work.execute(query)]
+
+    def retry(self, pk: int) -> bool:
+        """Have a thing that was given up tried again from now on. False when there is none such."""
+        again = {"state": "pending", "due_at": self._work.now, "queued_at": self._work.now, "attempts": 0, "last_error": None}
+        return bool(self._work.execute(update(_O).where(_O.c.pk == pk, _O.c.state == "dead").values(**again)).rowcount)
+
+    def count(self, beginning: str) -> int:
+        """How many things with a key that begins so were ever queued: one range of the keys' index."""
+        after = beginning[:-1] + chr(ord(beginning[-1]) + 1)
+        return int(self._work.execute(select(func.count()).where(_O.c.key >= beginning, _O.c.key < after)).scalar_one())
 
     def _end(self, pk: int, owner: str, values: dict[str, Any]) -> bool:
         self._work.now  # noqa: B018 - a snapshot ends nothing

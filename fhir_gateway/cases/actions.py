@@ -44,6 +44,23 @@ def record_request(case_task: Json, item: Requirement, *, now: datetime, due: da
     }
 
 
+def question_request(case_task: Json, question: str, wording: str, checklist: str, *, now: datetime, due: date) -> Json:
+    """Ask the referrer what decides whether a record is required. checklist: `url|version` whose Questionnaire asks it under this linkId."""
+    return _child(case_task, "question", now) | {
+        "meta": {"tag": [QUEUE]},
+        "status": "requested",
+        "code": {"coding": [{"system": TASK_CODES, "code": "question"}, {"system": CDEX, "code": "data-request-questionnaire"}], "text": wording},
+        "description": wording,
+        "owner": case_task.get("requester") or {"display": "referring provider"},
+        "requester": case_task.get("owner") or {"display": "clinic"},
+        "restriction": {"period": {"end": due.isoformat()}},
+        "input": [
+            {"type": _concept(TASK_CODES, "question"), "valueString": question},
+            {"type": _concept(CDEX, "questionnaire"), "valueCanonical": checklist.replace(":PlanDefinition:", ":Questionnaire:", 1)},
+        ],
+    }
+
+
 def waiver(case_task: Json, item: str, *, now: datetime, who: str, why: str, until: date | None = None) -> Json:
     """The clinic does without one record. who and why are kept with it; until: last day it holds."""
     made = _child(case_task, "item-waiver", now) | {

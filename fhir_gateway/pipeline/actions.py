@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, Final, TypeVar
 
-from fhir_gateway.cases import actions, machine
+from fhir_gateway.cases import actions, chase, machine
 from fhir_gateway.cases.requirement import Checklist
 from fhir_gateway.errors import InvalidError, NotFoundError, TransitionError
 from fhir_gateway.pipeline.casework import Casework
+from fhir_gateway.pipeline.chasing import make_requests
 from fhir_gateway.pipeline.translate import translated
 from fhir_gateway.security.principal import GATEWAY, Principal
 from fhir_gateway.store import Store, Stored, Transaction
@@ -19,8 +20,6 @@ from fhir_gateway.store.cases import Case
 Json = dict[str, Any]
 Result = TypeVar("Result")
 
-ASKABLE: Final = ("missing", "not-acceptable", "expiring", "declined")
-OPEN_REQUEST: Final = ("requested", "received", "accepted", "ready", "in-progress", "on-hold")
 ACTORS: Final = {"administrator": "clinic", "clinic": "clinic", "gateway": "rule", "referrer": "referrer"}
 
 
@@ -32,7 +31,6 @@ class Actions:
     casework: Casework
     clock: Callable[[], datetime]
     verdicts: frozenset[str]
-    request_days: int
 
     def move(self, principal: Principal, name: str, event: str, why: str = "") -> Json:
         """Move a case. Raises TransitionError naming the legal events."""
@@ -62,22 +60,16 @@ class Actions:
         return self._done(principal, name, "confirm", work)
 
     def request(self, principal: Principal, name: str, items: Sequence[str], due: date | None = None) -> Json:
-        """Ask the referrer for records: those named, or every required one that is lacking. An item already asked for is not asked again."""
+        """Ask the referrer for records: those named, or every required one that is lacking; and what decides whether one is required. An item already
+        asked for is not asked again.
+        """
 
         def work(tx: Transaction, case: Case, task: Stored) -> list[Stored]:
             flat, checklist = self._judged(tx, case)
-            lacking = {item["id"]: item for item in flat["items"] if item["state"] in ASKABLE and item["gapStatus"] != "not-applicable"}
-            wanted = [self._item(checklist, item).id for item in items] or list(lacking)
-            asked = {_item_of(t.resource) for t in tx.cases.tasks_of(case) if t.resource.get("status") in OPEN_REQUEST}
-            by_id = {requirement.id: requirement for requirement in checklist.items}
-            made = []
-            for item in wanted:
-                if item in asked:
-                    continue
-                own = (lacking.get(item) or {}).get("due")
-                until = due or (date.fromisoformat(own) if own else (self.clock() + timedelta(days=self.request_days)).date())
-                made.append(tx.resources.create(actions.record_request(task.resource, by_id[item], now=self.clock(), due=until)))
-            return made
+            held = [stored.resource for stored in tx.cases.tasks_of(case)]
+            by_id = {item["id"]: item for item in flat["items"]}
+            wanted = [by_id[self._item(checklist, item).id] for item in items] or chase.lacking(flat)
+            return make_requests(tx, task, wanted, checklist, held, self.clock(), self.casework.settings, due)
 
         return self._done(principal, name, "request", work)
 
@@ -132,7 +124,3 @@ class Actions:
         if found is None:
             raise NotFoundError(f"{item} is no item of {checklist.title}")
         return found
-
-
-def _item_of(task: Json) -> str:
-    return next((str(one["valueString"]) for one in task.get("input", ()) if "valueString" in one), "")

@@ -6,7 +6,7 @@ referrer may not see.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -25,9 +25,11 @@ from fhir_gateway.errors import NotFoundError
 from fhir_gateway.events import event
 from fhir_gateway.pipeline.announcements import announce
 from fhir_gateway.pipeline.casefile import CLOSED, Held, appointment_event, assemble, resubmission_event, withdrawal_event
+from fhir_gateway.pipeline.chasing import by_policy, close_answered, queue_requests
 from fhir_gateway.pipeline.checklists import Checklists, Lists
 from fhir_gateway.pipeline.notices import notice
 from fhir_gateway.pipeline.results import Judged
+from fhir_gateway.pipeline.subscriptions import requested
 from fhir_gateway.security.principal import GATEWAY, Principal
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Stored, Transaction
@@ -69,16 +71,32 @@ class Casework:
         if any(stored.type == "PlanDefinition" for stored in written):
             self.checklists.saved(tx, written, at)
         touched = staff.cases.touched_by([stored.reference for stored in written])
-        judged = [done for case in touched if (done := self.judge(staff, case, at, "written"))]
+        judged = [done for case in touched for done in self._chased(staff, case, at, "written")]
         notice(staff, written, [referral.id for referral in opened], at, self.settings.zone)
+        requested(staff, written)
+        queue_requests(staff, at, self.settings)
         announce(staff, judged)
         return [case.service_request_id for case in touched]
 
     def reevaluate(self, tx: Transaction, service_request_id: str, at: datetime) -> None:
         """Judge one case because time has passed."""
         case = tx.cases.get(f"ServiceRequest/{service_request_id}", lock=True)
-        if case is not None and (judged := self.judge(tx, case, at, "time")):
-            announce(tx, [judged])
+        if case is not None:
+            judged = list(self._chased(tx, case, at, "time"))
+            queue_requests(tx, at, self.settings)
+            announce(tx, judged)
+
+    def _chased(self, tx: Transaction, case: Case, at: datetime, why: str) -> Iterator[Judged]:
+        """Judge a case; end the requests that are answered, and where policy asks for what it lacks, judge it again with that asked for."""
+        judged = self.judge(tx, case, at, why)
+        if judged is None:
+            return
+        yield judged
+        close_answered(tx, judged, at)
+        if by_policy(tx, judged, self.checklists.current(tx).checklist(judged.tumour_group), at, self.settings):
+            again = tx.cases.get(f"ServiceRequest/{case.service_request_id}")
+            if again is not None and (after := self.judge(tx, again, at, "asked")):
+                yield after
 
     def judge(self, tx: Transaction, case: Case, at: datetime, why: str) -> Judged | None:
         """Evaluate a case, move it where its rules say, and keep the answer; None when its referral is gone."""
@@ -98,7 +116,7 @@ class Casework:
         tx.cases.save(case.service_request_id, flat, closed=closed, confirmed=confirmed, tumour_group=choice.name)
         metrics.EVALUATIONS.labels(why).inc()
         event("case-evaluated", "debug", case=case.service_request_id, open_items=len(evaluation.open_items), why=why)
-        return Judged(case, flat, held.file, task)
+        return Judged(case, flat, held.file, task, choice.name)
 
     # Reading
 

@@ -19,6 +19,7 @@ from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.dryrun import DryRun
 from fhir_gateway.pipeline.intake import FHIR_TYPE, V2_TYPE
 from fhir_gateway.pipeline.messages import V2Intake
+from fhir_gateway.pipeline.outgoing import Outgoing
 from fhir_gateway.pipeline.results import RawMessage, Written
 from fhir_gateway.pipeline.search import searched
 from fhir_gateway.pipeline.submissions import BundleIntake
@@ -54,8 +55,9 @@ class Gateway:
         self.casework = Casework.from_settings(settings)
         tables, site = conceptmaps.load(), v2.Site(timezone=settings.source_zone)
         self.messages = V2Intake(self.store, tables, site, self.casework, self.clock)
-        self.actions = Actions(self.store, self.casework, self.clock, codesystems.load()["item-reason"], settings.request_days)
+        self.actions = Actions(self.store, self.casework, self.clock, codesystems.load()["item-reason"])
         self.dry_run = DryRun(self.store, self.casework, settings, tables, site, self.clock)
+        self.outgoing = Outgoing(self.store, self.casework, settings, self.clock)
         self.bundles = BundleIntake(self.store, self.casework, settings, self.clock)
 
     # Running

@@ -39,13 +39,14 @@ class Judged:
     """One case as just judged.
 
     case: as it stood before, with the flat answer of then (`case.evaluation`, None at the first judgement). after: the flat answer now. file: what it
-    was judged from. task: the coordination Task as it stands now.
+    was judged from. task: the coordination Task as it stands now. tumour_group: name of the checklist.
     """
 
     case: Case
     after: Json
     file: CaseFile
     task: Stored | None
+    tumour_group: str
 
     @property
     def before(self) -> Json | None:

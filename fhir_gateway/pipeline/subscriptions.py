@@ -24,7 +24,7 @@ from fhir_gateway.validation import Issue, shapes
 Json = dict[str, Any]
 
 TYPE: Final = "Subscription"
-BY_CLIENT: Final = ("requested", "off")
+BY_CLIENT: Final = ("requested", "off", "error")
 LIVE: Final = ("active", "error")
 _UNTOLD: Final = frozenset({TYPE, "AuditEvent"})
 _LIVE_QUERY: Final = parse_query(TYPE, [("status", ",".join(LIVE)), ("_count", "1000")])
@@ -60,6 +60,8 @@ def notify(tx: Transaction, happened: Sequence[Happening]) -> None:
         return
     for subscription in tx.on_behalf_of(GATEWAY).search(TYPE, _LIVE_QUERY).entries:
         criteria = str(subscription.resource.get("criteria", ""))
+        if subscription.resource.get("status") == "error" and not tx.outbox.count(f"handshake/{subscription.id}/"):
+            continue  # a client wrote it so: nobody has asked this endpoint yet
         if criteria.startswith(TOPIC_URL):
             topic = criteria.removeprefix(TOPIC_URL)
             sees = tx.on_behalf_of(_owner(subscription)).cases

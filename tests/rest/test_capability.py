@@ -49,6 +49,13 @@ def instance(type: str) -> dict[str, Any]:
     shape = shapes.shape_of_resource(type)
     assert shape is not None
     made = smallest(shape, type)
+    if type == "Subscription":  # what is subscribed must be something that can be told
+        return {
+            **made,
+            "status": "off",
+            "criteria": "Task?status=requested",
+            "channel": {"type": "rest-hook", "endpoint": "https://elsewhere.example/hook"},
+        }
     return {**made, "type": "collection"} if type == "Bundle" else made
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, overload
 Json = dict[str, Any]
 Severity = Literal["fatal", "error", "warning", "information"]
 Fate = Literal["mapped", "kept", "structural", "empty"]
-EventKind = Literal["refer", "book", "reschedule", "modify", "cancel", "noshow"]
+EventKind = Literal["refer", "book", "reschedule", "modify", "cancel", "noshow", "status"]
 
 
 class IdentityKey(NamedTuple):
@@ -145,8 +145,8 @@ class Draft:
 class CaseEvent:
     """A step of the workflow, as opposed to the records that came with it.
 
-    full_url: the draft it happens to, a referral (ServiceRequest) or an Appointment. at: MSH-7 as in `Clock.message`, "" when not sent; events are
-    ordered by it, ties by arrival (PRODUCT.md).
+    full_url: the draft it happens to, a referral (ServiceRequest) or an Appointment; "" for `status`, which asks about the referral in `Mapped.asked`.
+    at: MSH-7 as in `Clock.message`, "" when not sent; events are ordered by it, ties by arrival (PRODUCT.md).
     """
 
     kind: EventKind
@@ -177,6 +177,8 @@ class Mapped:
     ledger: Sequence[LedgerEntry] = field(default_factory=Ledger)
     digest: str = ""  # SHA-256 of the raw message, hexadecimal
     events: list[CaseEvent] = field(default_factory=list)
+    asked: Sequence[Json] = ()
+    """Identifiers of the referral a `status` event asks about; it is looked up, never written."""
 
 
 class Refused(Exception):

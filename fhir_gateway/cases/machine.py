@@ -17,35 +17,39 @@ CASE_STATE_SYSTEM: Final = canonical("CodeSystem", "case-state")
 
 
 class State(NamedTuple):
-    """One case state in everybody's words. v2: what a v2 sender is told."""
+    """One case state in everybody's words."""
 
     name: str
     request: str  # ServiceRequest.status
     task: str  # Task.status
     business: str  # Task.businessStatus
     bser: str  # BSeR STU2 business status
-    v2: str
+    rf1: str  # RF1-1 referral status, table 0283
+    orc1: str  # ORC-1 order control, table 0119
+    orc5: str  # ORC-5 order status, table 0038
 
 
-# DOMAIN 3.5. BSeR STU1 used 5.x for other things; a partner on STU1 needs its own table.
+# DOMAIN 3.5, 1.1. BSeR STU1 used 5.x for other things; a partner on STU1 needs its own table. Table 0038 has no word for "not yet decided": HD (on
+# hold) is the nearest. Table 0283 has none for "withdrawn": R with the reason in words. Until a withdrawal is confirmed the order is in process.
 CASE_STATES: Final = (
-    State("received", "active", "received", "received", "2.0", "RRI^I12 RF1-1 P"),
-    State("awaiting-information", "active", "received", "awaiting-information", "2.0", "RRI^I12 P; OSU ORC-5 HD"),
-    State("accepted", "active", "accepted", "accepted", "3.0", "OSU IP; RF1-1 A"),
-    State("collecting", "active", "in-progress", "records-incomplete", "3.0", "OSU IP"),
-    State("records-complete", "active", "in-progress", "ready-for-review", "3.0", "OSU IP"),
-    State("scheduled", "active", "in-progress", "scheduled", "5.1.1", "SIU S12; OSU SC"),
-    State("no-show", "active", "in-progress", "no-show", "5.1.2", "SIU S26; OSU SC"),
-    State("appt-cancelled", "active", "in-progress", "appt-cancelled", "5.1.3", "SIU S15; OSU SC"),
-    State("in-review", "active", "in-progress", "in-review", "5.1.4", "OMG^O19"),
-    State("interim", "active", "in-progress", "interim-opinion", "5.1.4", "OMG^O19 and document"),
-    State("opinion-issued", "completed", "completed", "opinion-final", "7.0", "OMG^O19 CM and consultation note; RF1-4 WR"),
-    State("returned-incomplete", "active", "on-hold", "returned-to-referrer", "", "RRI P and NTE"),
-    State("declined", "revoked", "rejected", "declined", "4.0", "OSU CA and ORC-16; RF1-1 R"),
-    State("cancel-requested", "active", "in-progress", "cancel-requested", "5.2", "OSU CA"),
-    State("cancelled", "revoked", "cancelled", "cancelled", "6.0", "OSU CA"),
-    State("expired", "revoked", "failed", "expired", "", "RF1-1 E"),
-    State("entered-in-error", "entered-in-error", "entered-in-error", "entered-in-error", "", ""),
+    # name, ServiceRequest, Task, businessStatus, BSeR, RF1-1, ORC-1, ORC-5
+    State("received", "active", "received", "received", "2.0", "P", "SC", "HD"),
+    State("awaiting-information", "active", "received", "awaiting-information", "2.0", "P", "SC", "HD"),
+    State("accepted", "active", "accepted", "accepted", "3.0", "A", "SC", "IP"),
+    State("collecting", "active", "in-progress", "records-incomplete", "3.0", "A", "SC", "IP"),
+    State("records-complete", "active", "in-progress", "ready-for-review", "3.0", "A", "SC", "IP"),
+    State("scheduled", "active", "in-progress", "scheduled", "5.1.1", "A", "SC", "SC"),
+    State("no-show", "active", "in-progress", "no-show", "5.1.2", "A", "SC", "SC"),
+    State("appt-cancelled", "active", "in-progress", "appt-cancelled", "5.1.3", "A", "SC", "SC"),
+    State("in-review", "active", "in-progress", "in-review", "5.1.4", "A", "SC", "IP"),
+    State("interim", "active", "in-progress", "interim-opinion", "5.1.4", "A", "SC", "IP"),
+    State("opinion-issued", "completed", "completed", "opinion-final", "7.0", "A", "SC", "CM"),
+    State("returned-incomplete", "active", "on-hold", "returned-to-referrer", "", "P", "SC", "HD"),
+    State("declined", "revoked", "rejected", "declined", "4.0", "R", "OC", "CA"),
+    State("cancel-requested", "active", "in-progress", "cancel-requested", "5.2", "A", "SC", "IP"),
+    State("cancelled", "revoked", "cancelled", "cancelled", "6.0", "R", "CR", "CA"),
+    State("expired", "revoked", "failed", "expired", "", "E", "OD", "DC"),
+    State("entered-in-error", "entered-in-error", "entered-in-error", "entered-in-error", "", "R", "OC", "ER"),
 )
 BY_NAME: Final = {state.name: state for state in CASE_STATES}
 BY_BUSINESS: Final = {state.business: state for state in CASE_STATES}
@@ -62,96 +66,110 @@ RULE: Final = ("rule",)
 CLOCK: Final = ("clinic", "rule")
 
 
+# What the sender is told: its name here → the HL7 v2 message, by what the sender is registered for (RRI of chapter 11, or OSU and OMG of 360X).
+TELLINGS: Final = {
+    "status": "RRI^I12 or OSU^O51",
+    "withdrawn": "RRI^I14 or OSU^O51",
+    "booked": "SIU^S12",
+    "moved": "SIU^S13",
+    "called-off": "SIU^S15",
+    "missed": "SIU^S26",
+    "interim": "MDM^T02 or OMG^O19 IP",
+    "outcome": "RRI^I12 WR and MDM^T02, or OMG^O19 CM",
+    "requests": "a Task per record wanted",
+}
+
+
 class T(NamedTuple):
-    """One legal transition. tells: what the sender is told, None for nothing."""
+    """One legal transition. tells: what the sender is told, names of TELLINGS."""
 
     source: str
     event: str
     to: str
     who: tuple[str, ...]
-    tells: str | None
+    tells: tuple[str, ...] = ()
 
 
 TRANSITIONS: Final = (
     # from                  event                    to                      who       tells the sender
-    T("received", "accept", "accepted", CLINIC, "OSU^O51 IP / RF1-1 A"),
-    T("received", "request-information", "awaiting-information", CLINIC, "RRI^I12 P; OSU HD; Tasks for what is wanted"),
-    T("received", "return-incomplete", "returned-incomplete", CLINIC, "RRI^I12 P and NTE"),
-    T("received", "decline", "declined", CLINIC, "OSU CA and ORC-16; RF1-1 R"),
-    T("received", "redirect", "declined", CLINIC, "OSU CA and ORC-16 naming who takes it"),
-    T("received", "cancel", "cancelled", REFERRER, "OSU CA"),
-    T("received", "expire", "expired", CLOCK, "RF1-1 E"),
-    T("received", "appointment-booked", "scheduled", EITHER, "SIU S12"),
-    T("awaiting-information", "information-received", "received", ("clinic", "referrer", "rule"), None),
-    T("awaiting-information", "accept", "accepted", CLINIC, "OSU^O51 IP / RF1-1 A"),
-    T("awaiting-information", "return-incomplete", "returned-incomplete", CLINIC, "RRI^I12 P and NTE"),
-    T("awaiting-information", "decline", "declined", CLINIC, "OSU CA and ORC-16; RF1-1 R"),
-    T("awaiting-information", "cancel", "cancelled", REFERRER, "OSU CA"),
-    T("awaiting-information", "expire", "expired", CLOCK, "RF1-1 E"),
-    T("awaiting-information", "appointment-booked", "scheduled", EITHER, "SIU S12"),
-    T("returned-incomplete", "resubmit", "received", REFERRER, "RRI^I12 P"),
-    T("returned-incomplete", "accept", "accepted", CLINIC, "OSU^O51 IP / RF1-1 A"),
-    T("returned-incomplete", "decline", "declined", CLINIC, "OSU CA and ORC-16; RF1-1 R"),
-    T("returned-incomplete", "cancel", "cancelled", REFERRER, "OSU CA"),
-    T("returned-incomplete", "expire", "expired", CLOCK, "RF1-1 E"),
-    T("accepted", "collect", "collecting", CLINIC, "Tasks for what is missing"),
-    T("accepted", "records-complete", "records-complete", RULE, None),
-    T("accepted", "appointment-booked", "scheduled", EITHER, "SIU S12"),
-    T("accepted", "return-incomplete", "returned-incomplete", CLINIC, "RRI^I12 P and NTE"),
-    T("accepted", "decline", "declined", CLINIC, "OSU CA and ORC-16; RF1-1 R"),  # BSeR TID 05: after acceptance
-    T("accepted", "cancel", "cancelled", REFERRER, "OSU CA"),
-    T("accepted", "expire", "expired", CLOCK, "RF1-1 E"),
-    T("collecting", "records-complete", "records-complete", RULE, None),
-    T("collecting", "appointment-booked", "scheduled", EITHER, "SIU S12"),
-    T("collecting", "return-incomplete", "returned-incomplete", CLINIC, "RRI^I12 P and NTE"),
-    T("collecting", "decline", "declined", CLINIC, "OSU CA and ORC-16; RF1-1 R"),
-    T("collecting", "cancel-request", "cancel-requested", REFERRER, None),
-    T("collecting", "expire", "expired", CLOCK, "RF1-1 E"),
-    T("records-complete", "record-retracted", "collecting", RULE, "Task requested"),
-    T("records-complete", "record-stale", "collecting", RULE, "Task requested"),
-    T("records-complete", "records-incomplete", "collecting", RULE, "Task requested"),
-    T("records-complete", "appointment-booked", "scheduled", EITHER, "SIU S12"),
-    T("records-complete", "start-review", "in-review", CLINIC, None),
-    T("records-complete", "decline", "declined", CLINIC, "OSU CA and ORC-16; RF1-1 R"),
-    T("records-complete", "cancel-request", "cancel-requested", REFERRER, None),
-    T("scheduled", "appointment-moved", "scheduled", EITHER, "SIU S13"),
-    T("scheduled", "appointment-cancelled", "appt-cancelled", EITHER, "SIU S15"),
-    T("scheduled", "no-show", "no-show", EITHER, "SIU S26"),
-    T("scheduled", "start-review", "in-review", CLINIC, None),
-    T("scheduled", "decline", "declined", CLINIC, "OSU CA and ORC-16; RF1-1 R"),
-    T("scheduled", "cancel-request", "cancel-requested", REFERRER, None),
-    T("no-show", "appointment-booked", "scheduled", EITHER, "SIU S12"),
-    T("no-show", "collect", "collecting", CLINIC, None),
-    T("no-show", "start-review", "in-review", CLINIC, None),  # records only
-    T("no-show", "decline", "declined", CLINIC, "OSU CA and ORC-16; RF1-1 R"),
-    T("no-show", "cancel-request", "cancel-requested", REFERRER, None),
-    T("no-show", "expire", "expired", CLOCK, "RF1-1 E"),
-    T("appt-cancelled", "appointment-booked", "scheduled", EITHER, "SIU S12"),
-    T("appt-cancelled", "collect", "collecting", CLINIC, None),
-    T("appt-cancelled", "start-review", "in-review", CLINIC, None),
-    T("appt-cancelled", "decline", "declined", CLINIC, "OSU CA and ORC-16; RF1-1 R"),
-    T("appt-cancelled", "cancel-request", "cancel-requested", REFERRER, None),
-    T("appt-cancelled", "expire", "expired", CLOCK, "RF1-1 E"),
-    T("in-review", "interim-opinion", "interim", CLINIC, "OMG^O19 and document"),
-    T("in-review", "issue-opinion", "opinion-issued", CLINIC, "OMG^O19 CM and consultation note; RF1-4 WR"),
-    T("in-review", "request-information", "collecting", CLINIC, "Task requested"),
-    T("in-review", "decline", "declined", CLINIC, "OSU CA and ORC-16; RF1-1 R"),
-    T("in-review", "cancel-request", "cancel-requested", REFERRER, None),
-    T("interim", "interim-opinion", "interim", CLINIC, "OMG^O19 and document"),
-    T("interim", "issue-opinion", "opinion-issued", CLINIC, "OMG^O19 CM and consultation note; RF1-4 WR"),
-    T("interim", "request-information", "collecting", CLINIC, "Task requested"),
-    T("interim", "cancel-request", "cancel-requested", REFERRER, None),
-    T("cancel-requested", "confirm-cancel", "cancelled", CLINIC, "OSU CA"),
-    T("cancel-requested", "refuse-cancel", "collecting", CLINIC, "OSU IP"),
-    T("cancel-requested", "issue-opinion", "opinion-issued", CLINIC, "OMG^O19 CM and consultation note; RF1-4 WR"),  # TID 24
-    T("opinion-issued", "reopen", "in-review", CLINIC, "OSU IP"),
-    T("declined", "reopen", "received", CLINIC, "RRI^I12 P"),
-    T("declined", "resubmit", "received", REFERRER, "RRI^I12 P"),
-    T("cancelled", "reopen", "received", CLINIC, "RRI^I12 P"),
-    T("cancelled", "resubmit", "received", REFERRER, "RRI^I12 P"),
-    T("expired", "reopen", "received", CLINIC, "RRI^I12 P"),
-    T("expired", "resubmit", "received", REFERRER, "RRI^I12 P"),
-    *(T(state.name, "void", "entered-in-error", EITHER, None) for state in CASE_STATES if state.name != "entered-in-error"),
+    T("received", "accept", "accepted", CLINIC, ("status",)),
+    T("received", "request-information", "awaiting-information", CLINIC, ("status", "requests")),
+    T("received", "return-incomplete", "returned-incomplete", CLINIC, ("status",)),
+    T("received", "decline", "declined", CLINIC, ("status",)),
+    T("received", "redirect", "declined", CLINIC, ("status",)),
+    T("received", "cancel", "cancelled", REFERRER, ("withdrawn",)),
+    T("received", "expire", "expired", CLOCK, ("status",)),
+    T("received", "appointment-booked", "scheduled", EITHER, ("status", "booked")),
+    T("awaiting-information", "information-received", "received", ("clinic", "referrer", "rule")),
+    T("awaiting-information", "accept", "accepted", CLINIC, ("status",)),
+    T("awaiting-information", "return-incomplete", "returned-incomplete", CLINIC, ("status",)),
+    T("awaiting-information", "decline", "declined", CLINIC, ("status",)),
+    T("awaiting-information", "cancel", "cancelled", REFERRER, ("withdrawn",)),
+    T("awaiting-information", "expire", "expired", CLOCK, ("status",)),
+    T("awaiting-information", "appointment-booked", "scheduled", EITHER, ("status", "booked")),
+    T("returned-incomplete", "resubmit", "received", REFERRER, ("status",)),
+    T("returned-incomplete", "accept", "accepted", CLINIC, ("status",)),
+    T("returned-incomplete", "decline", "declined", CLINIC, ("status",)),
+    T("returned-incomplete", "cancel", "cancelled", REFERRER, ("withdrawn",)),
+    T("returned-incomplete", "expire", "expired", CLOCK, ("status",)),
+    T("accepted", "collect", "collecting", CLINIC, ("requests",)),
+    T("accepted", "records-complete", "records-complete", RULE),
+    T("accepted", "appointment-booked", "scheduled", EITHER, ("status", "booked")),
+    T("accepted", "return-incomplete", "returned-incomplete", CLINIC, ("status",)),
+    T("accepted", "decline", "declined", CLINIC, ("status",)),  # BSeR TID 05: after acceptance
+    T("accepted", "cancel", "cancelled", REFERRER, ("withdrawn",)),
+    T("accepted", "expire", "expired", CLOCK, ("status",)),
+    T("collecting", "records-complete", "records-complete", RULE),
+    T("collecting", "appointment-booked", "scheduled", EITHER, ("status", "booked")),
+    T("collecting", "return-incomplete", "returned-incomplete", CLINIC, ("status",)),
+    T("collecting", "decline", "declined", CLINIC, ("status",)),
+    T("collecting", "cancel-request", "cancel-requested", REFERRER),
+    T("collecting", "expire", "expired", CLOCK, ("status",)),
+    T("records-complete", "record-retracted", "collecting", RULE, ("requests",)),
+    T("records-complete", "record-stale", "collecting", RULE, ("requests",)),
+    T("records-complete", "records-incomplete", "collecting", RULE, ("requests",)),
+    T("records-complete", "appointment-booked", "scheduled", EITHER, ("status", "booked")),
+    T("records-complete", "start-review", "in-review", CLINIC),
+    T("records-complete", "decline", "declined", CLINIC, ("status",)),
+    T("records-complete", "cancel-request", "cancel-requested", REFERRER),
+    T("scheduled", "appointment-moved", "scheduled", EITHER, ("moved",)),
+    T("scheduled", "appointment-cancelled", "appt-cancelled", EITHER, ("called-off",)),
+    T("scheduled", "no-show", "no-show", EITHER, ("missed",)),
+    T("scheduled", "start-review", "in-review", CLINIC),
+    T("scheduled", "decline", "declined", CLINIC, ("status",)),
+    T("scheduled", "cancel-request", "cancel-requested", REFERRER),
+    T("no-show", "appointment-booked", "scheduled", EITHER, ("status", "booked")),
+    T("no-show", "collect", "collecting", CLINIC, ("requests",)),
+    T("no-show", "start-review", "in-review", CLINIC),  # records only
+    T("no-show", "decline", "declined", CLINIC, ("status",)),
+    T("no-show", "cancel-request", "cancel-requested", REFERRER),
+    T("no-show", "expire", "expired", CLOCK, ("status",)),
+    T("appt-cancelled", "appointment-booked", "scheduled", EITHER, ("status", "booked")),
+    T("appt-cancelled", "collect", "collecting", CLINIC, ("requests",)),
+    T("appt-cancelled", "start-review", "in-review", CLINIC),
+    T("appt-cancelled", "decline", "declined", CLINIC, ("status",)),
+    T("appt-cancelled", "cancel-request", "cancel-requested", REFERRER),
+    T("appt-cancelled", "expire", "expired", CLOCK, ("status",)),
+    T("in-review", "interim-opinion", "interim", CLINIC, ("interim",)),
+    T("in-review", "issue-opinion", "opinion-issued", CLINIC, ("outcome",)),
+    T("in-review", "request-information", "collecting", CLINIC, ("requests",)),
+    T("in-review", "decline", "declined", CLINIC, ("status",)),
+    T("in-review", "cancel-request", "cancel-requested", REFERRER),
+    T("interim", "interim-opinion", "interim", CLINIC, ("interim",)),
+    T("interim", "issue-opinion", "opinion-issued", CLINIC, ("outcome",)),
+    T("interim", "request-information", "collecting", CLINIC, ("requests",)),
+    T("interim", "cancel-request", "cancel-requested", REFERRER),
+    T("cancel-requested", "confirm-cancel", "cancelled", CLINIC, ("withdrawn",)),
+    T("cancel-requested", "refuse-cancel", "collecting", CLINIC, ("status",)),
+    T("cancel-requested", "issue-opinion", "opinion-issued", CLINIC, ("outcome",)),  # TID 24
+    T("opinion-issued", "reopen", "in-review", CLINIC, ("status",)),
+    T("declined", "reopen", "received", CLINIC, ("status",)),
+    T("declined", "resubmit", "received", REFERRER, ("status",)),
+    T("cancelled", "reopen", "received", CLINIC, ("status",)),
+    T("cancelled", "resubmit", "received", REFERRER, ("status",)),
+    T("expired", "reopen", "received", CLINIC, ("status",)),
+    T("expired", "resubmit", "received", REFERRER, ("status",)),
+    *(T(state.name, "void", "entered-in-error", EITHER) for state in CASE_STATES if state.name != "entered-in-error"),
 )
 TABLE: Final = {(row.source, row.event): row for row in TRANSITIONS}
 
@@ -184,6 +202,11 @@ def move(state: str, event: str, actor: str) -> T:
         why = f"{event} is for {' or '.join(row.who)}, not {actor}," if row else ""
         raise IllegalTransition(state, event, tuple(t.event for t in legal(state, actor)), why)
     return row
+
+
+def tells(event: str, to: str) -> tuple[str, ...]:
+    """What the sender is told when `event` led to state `to`, names of TELLINGS; () for nothing, and when no event leads there."""
+    return next((row.tells for row in TRANSITIONS if (row.event, row.to) == (event, to)), ())
 
 
 def state_of(task: Json | None) -> str:

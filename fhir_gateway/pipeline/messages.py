@@ -15,6 +15,7 @@ from fhir_gateway import metrics
 from fhir_gateway.events import event
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.intake import UNKNOWN, V2_TYPE, AckMode, Arrival, keep_unframed, summary, told
+from fhir_gateway.pipeline.questions import asked_about
 from fhir_gateway.pipeline.settle import settle
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.store import InboxEntry, Store, Transaction
@@ -112,6 +113,7 @@ class V2Intake:
         inbox_id = self._kept(tx, arrival, header, same)
         settled = settle(tx, mapped.drafts, inbox_id)
         self.casework.after(tx, settled.written, arrival.at)
+        asked_about(tx, mapped)
         answer = self._ack(message, "AA", mapped.findings, arrival)
         tx.inbox.settle(
             inbox_id,

@@ -51,6 +51,7 @@ class Context:
     number: int = 0  # field being mapped
     repetition: int = 1
     left: int = 0  # components of the repetition the datatype could not use after all (bit n for component n)
+    asked: list[Json] = field(default_factory=list)  # numbers of the referral a question is about
     done: set[int] = field(default_factory=set)  # indices of segments accounted for
     known: dict[tuple[str, ...], Draft] = field(default_factory=dict)  # people, organisations, places met in this message
     slices: dict[tuple[int, str, int], Json] = field(default_factory=dict)

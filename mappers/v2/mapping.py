@@ -39,8 +39,9 @@ def map_message(message: Message, tables: Tables, site: Site) -> Mapped:
     ctx.drafts.insert(0, made)
     ctx.drafts.append(provenance)
     keys.assign(ctx, focus)
-    events = [CaseEvent(kind.event, focus.full_url, ctx.clock.message)] if kind.event and focus else []
-    return Mapped(header, ctx.drafts, ctx.findings, Ledger(ctx.ledger), message.digest, events)
+    about = focus.full_url if focus else ""
+    events = [CaseEvent(kind.event, about, ctx.clock.message)] if kind.event and (focus or kind.event == "status") else []
+    return Mapped(header, ctx.drafts, ctx.findings, Ledger(ctx.ledger), message.digest, events, tuple(ctx.asked))
 
 
 def _kind(message: Message) -> MessageType:

@@ -93,12 +93,12 @@ def case_states() -> str:
     states = table(
         "Case states",
         "What each state is called elsewhere.",
-        ("state", "ServiceRequest", "Task", "businessStatus", "BSeR STU2", "told in v2"),
-        ((s.name, s.request, s.task, s.business, s.bser, s.v2) for s in machine.CASE_STATES),
+        ("state", "ServiceRequest", "Task", "businessStatus", "BSeR STU2", "RF1-1", "ORC-1", "ORC-5"),
+        ((s.name, s.request, s.task, s.business, s.bser, s.rf1, s.orc1, s.orc5) for s in machine.CASE_STATES),
     )
     moves = table(
         "Moves", "Legal transitions; anything else is refused with the legal ones named.", ("from", "event", "to", "who", "tells the sender"),
-        ((t.source, t.event, t.to, ", ".join(t.who), t.tells or "") for t in machine.TRANSITIONS),
+        ((t.source, t.event, t.to, ", ".join(t.who), "; ".join(machine.TELLINGS[name] for name in t.tells)) for t in machine.TRANSITIONS),
     ).replace(NOTE, "").replace("# Moves", "## Moves")  # fmt: skip
     return f"{states}\n{moves}"
 

@@ -98,7 +98,23 @@ def test_a_message_without_a_time_still_has_its_event():
     assert [(e.kind, e.at) for e in mapped(RF1, PID, event="REF^I12", at="").events] == [("refer", "")]
 
 
-def test_a_question_how_a_referral_stands_is_refused_since_nothing_here_answers_it():
+def test_a_question_how_a_referral_stands_names_it_and_makes_no_record():
+    result = mapped("RF1|P^Pending|||||R1^N|||||SO-9^CLINIC", PID, event="REF^I15", at="20260901120000-0400")
+    assert [(e.kind, e.full_url, e.at) for e in result.events] == [("status", "", "20260901160000000000")]
+    assert [(i["value"], i["type"]["coding"][0]["code"]) for i in result.asked] == [("R1", "PLAC"), ("SO-9", "FILL")]
+    assert {d.resource["resourceType"] for d in result.drafts} == {"MessageHeader", "Organization", "Provenance"}
+    assert kept_values([d.resource for d in result.drafts]).keys() == {"MSH-10"}
+    assert {(e.where.segment, e.where.field) for e in result.ledger} >= {("RF1", 6), ("RF1", 11), ("PID", 5)}
+
+
+def test_a_question_without_rf1_is_refused_and_one_without_a_number_is_at_fault():
     with pytest.raises(Refused) as refused:
-        mapped(RF1, PID, event="REF^I15")
-    assert (refused.value.ack_code, refused.value.findings[0].code) == ("AR", "201")
+        mapped(PID, event="REF^I15")
+    assert (refused.value.ack_code, refused.value.findings[0].code) == ("AE", "100")
+    result = mapped("RF1|P", PID, event="REF^I15")
+    assert result.asked == ()
+    assert ("error", "101", "RF1[1]-6") in [(f.severity, f.code, str(f.where)) for f in result.findings]
+
+
+def test_only_a_question_asks():
+    assert mapped(RF1, PID, event="REF^I12").asked == ()

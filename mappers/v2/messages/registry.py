@@ -13,6 +13,7 @@ from mappers.result import Draft, EventKind
 from mappers.v2.context import Context
 from mappers.v2.messages.oru_r01 import map_results
 from mappers.v2.messages.ref_i12 import map_referral
+from mappers.v2.messages.ref_i15 import map_question
 from mappers.v2.messages.siu_s12 import map_appointment
 
 
@@ -30,7 +31,7 @@ MESSAGES: Final = {
     ("REF", "I12"): MessageType(map_referral, event="refer"),
     ("REF", "I13"): MessageType(map_referral, event="modify"),
     ("REF", "I14"): MessageType(map_referral, event="cancel"),
-    # REF^I15 asks how a referral stands: it says nothing to map, and only an answer (RRI^I15) would serve it
+    ("REF", "I15"): MessageType(map_question, ("RF1",), "status"),
     ("ORU", "R01"): MessageType(map_results),
     ("SIU", "S12"): MessageType(map_appointment, _SCHEDULED, "book"),
     ("SIU", "S13"): MessageType(map_appointment, _SCHEDULED, "reschedule"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -26,14 +26,26 @@ class Sender:
         self._seconds = seconds
 
     def round(self) -> int:
-        """Do what is due; how many things there were."""
+        """Do what is due, each lane in its order; how many things there were."""
         jobs = self._outgoing.lease(BATCH)
-        if jobs:
+        lanes: dict[str, list[Job]] = {}
+        for job in jobs:
+            lanes.setdefault(job.lane or job.key, []).append(job)
+        if lanes:
             with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="sender") as pool:
-                list(pool.map(self._one, jobs))
+                list(pool.map(self._lane, lanes.values()))
         return len(jobs)
 
-    def _one(self, job: Job) -> None:
+    def _lane(self, jobs: Sequence[Job]) -> None:
+        held_up = False
+        for job in sorted(jobs, key=lambda job: job.pk):
+            if held_up:
+                self._outgoing.give_back(job)
+            else:
+                held_up = not self._one(job)
+
+    def _one(self, job: Job) -> bool:
+        """Do one thing; may what is behind it in its lane go on?"""
         try:
             outcome = Outcome(good=True)
             for delivery in self._outgoing.prepare(job):
@@ -42,4 +54,4 @@ class Sender:
                     break
         except Exception as fault:  # noqa: BLE001 - one job that can't be put into bytes must not hold up the others
             outcome = Outcome(good=False, error=type(fault).__name__)
-        self._outgoing.settle(job, outcome)
+        return self._outgoing.settle(job, outcome)

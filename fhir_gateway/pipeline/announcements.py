@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from fhir_gateway.cases.model import Json
 from fhir_gateway.cases.news import News, news
 from fhir_gateway.pipeline.results import Judged
 from fhir_gateway.pipeline.subscriptions import Happening, notify
@@ -37,8 +38,11 @@ def _reply(tx: Transaction, one: Judged, told: Sequence[News]) -> None:
                 "event": item.event,
                 "state": one.after["case"]["state"],
                 "task": one.task.version if one.task else None,
+                "appointment": _version(one.file.appointment),
+                "answers": _asked_by(tx, one) if item.event == "receive" else None,
             }
-            tx.outbox.put("reply", f"reply/{one.case.service_request_id}/{_name(one, item)}", payload)
+            case = one.case.service_request_id
+            tx.outbox.put("reply", f"reply/{case}/{_name(one, item)}", payload, lane=f"case/{case}")
 
 
 def _focus(one: Judged, item: News) -> str:
@@ -57,3 +61,14 @@ def _name(one: Judged, item: News) -> str:
     if item.item:
         return f"{item.topic}/{item.item}/{one.after['case']['asOf']}"
     return f"{item.topic}/{version}/{item.after}"
+
+
+def _asked_by(tx: Transaction, one: Judged) -> str | None:
+    """MSH-10 of the referral, when it came as HL7 v2: the first reply answers it."""
+    entry = tx.inbox.get(one.file.source) if one.file.source else None
+    return entry.control_id if entry is not None and entry.channel in ("mllp", "http") else None
+
+
+def _version(resource: Json | None) -> list[str] | None:
+    """[id, version], so that what is told later is what was true now."""
+    return [str(resource["id"]), str(resource["meta"]["versionId"])] if resource is not None else None

@@ -92,7 +92,12 @@ def queue_requests(tx: Transaction, at: datetime, settings: Settings) -> None:
         if case is None:
             continue
         names = [task.id for task in tasks]
-        tx.outbox.put("request", f"request/{names[0]}/0", {"case": case.service_request_id, "tasks": names, "reminder": 0})
+        tx.outbox.put(
+            "request",
+            f"request/{names[0]}/0",
+            {"case": case.service_request_id, "tasks": names, "reminder": 0},
+            lane=f"case/{case.service_request_id}",
+        )
         for task in tasks:
             _queue_reminders(tx, task, case.service_request_id, at, settings)
 
@@ -119,5 +124,10 @@ def follow_up(tx: Transaction, kind: str, payload: Json, at: datetime) -> Stored
     stored = tx.on_behalf_of(Principal("gateway", task.owner)).resources.update(marked)
     if kind == "remind":
         number = payload["number"]
-        tx.outbox.put("request", f"request/{task.id}/{number}", {"case": payload["case"], "tasks": [task.id], "reminder": number})
+        tx.outbox.put(
+            "request",
+            f"request/{task.id}/{number}",
+            {"case": payload["case"], "tasks": [task.id], "reminder": number},
+            lane=f"case/{payload['case']}",
+        )
     return stored

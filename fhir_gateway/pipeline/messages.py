@@ -113,7 +113,13 @@ class V2Intake:
         inbox_id = self._kept(tx, arrival, header, same)
         settled = settle(tx, mapped.drafts, inbox_id)
         self.casework.after(tx, settled.written, arrival.at)
-        asked_about(tx, mapped)
+        if (case := asked_about(tx, mapped)) is not None:
+            tx.outbox.put(
+                "answer",
+                f"answer/{inbox_id}",
+                {"case": case.service_request_id, "answers": header.control_id},
+                lane=f"case/{case.service_request_id}",
+            )
         answer = self._ack(message, "AA", mapped.findings, arrival)
         tx.inbox.settle(
             inbox_id,

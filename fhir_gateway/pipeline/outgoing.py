@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 from fhir_gateway import metrics
 from fhir_gateway.events import event
-from fhir_gateway.pipeline import hooks
+from fhir_gateway.pipeline import hooks, telling
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.chasing import follow_up
 from fhir_gateway.pipeline.delivery import Delivery, Outcome
@@ -37,6 +37,8 @@ PREPARE: Final[dict[str, Prepare]] = {
     "request": record_requests,
     "hook": hooks.notification,
     "handshake": hooks.handshake,
+    "reply": telling.reply,
+    "answer": telling.answer,
 }
 
 
@@ -63,8 +65,12 @@ class Outgoing:
         with self.store.snapshot(GATEWAY) as tx:
             return PREPARE[job.kind](tx, job, self.settings)
 
-    def settle(self, job: Job, outcome: Outcome) -> None:
-        """Say what came of it: done, to be tried again later, or given up."""
+    def give_back(self, job: Job) -> None:
+        """A job that was not begun: what goes before it in its lane has to be tried again."""
+        self.store.run(GATEWAY, self.clock(), lambda tx: tx.outbox.release(job.pk, self.name))
+
+    def settle(self, job: Job, outcome: Outcome) -> bool:
+        """Say what came of it: done, to be tried again later, or given up; is it settled for good?"""
         now = self.clock()
 
         def work(tx: Transaction) -> Literal["done", "again", "given-up"]:
@@ -81,6 +87,7 @@ class Outgoing:
         metrics.SENDINGS.labels(job.kind, became).inc()
         if became != "done":
             event("not-delivered", "warning", job=job.pk, kind=job.kind, attempts=job.attempts, error=outcome.error, became=became)
+        return became != "again"
 
     def _again(self, job: Job, now: datetime) -> datetime | None:
         """Doubling from ten seconds to an hour, with jitter so that what failed together is not tried together; None when its time is over."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fhir_gateway.cases import chase
+from fhir_gateway.pipeline import telling
 from fhir_gateway.pipeline.delivery import Delivery
 from fhir_gateway.pipeline.references import rewritten
 from fhir_gateway.settings import Settings
@@ -27,7 +28,7 @@ def record_requests(tx: Transaction, job: Job, settings: Settings) -> list[Deliv
     tasks = [task for task in stored.values() if task.resource.get("status") in chase.OPEN_REQUEST]
     if partner.fhir_base:
         return [_task(task, partner, job, settings) for task in tasks]
-    return []
+    return telling.requests(tx, job, tasks, case, partner, settings) if tasks else []
 
 
 def _task(task: Stored, partner: Partner, job: Job, settings: Settings) -> Delivery:

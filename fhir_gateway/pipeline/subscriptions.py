@@ -92,7 +92,7 @@ def _queue(tx: Transaction, subscription: Stored, focus: str, name: str, topic: 
     tx.lock(f"subscription:{subscription.id}")
     number = tx.outbox.count(f"hook/{subscription.id}/") + 1
     payload = {"subscription": subscription.id, "focus": focus, "number": number, "topic": topic}
-    tx.outbox.put("hook", f"hook/{subscription.id}/{name}", payload)
+    tx.outbox.put("hook", f"hook/{subscription.id}/{name}", payload, lane=f"hook/{subscription.id}")
 
 
 def search_of(criteria: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Partners: whom the gateway tells of its own accord, and how."""
+"""Partners: whom the gateway tells of its own accord, and how. Lanes: what has to leave in order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the table."""
+    """Create the table and the column with its index."""
+    op.add_column("outbox", sa.Column("lane", Key(), nullable=False, server_default=""))
+    op.create_index(
+        "ix_outbox_lane",
+        "outbox",
+        ["lane", "pk"],
+        unique=False,
+        sqlite_where=sa.text("state = 'pending'"),
+        postgresql_where=sa.text("state = 'pending'"),
+    )
     op.create_table(
         "partner",
         sa.Column("organisation", Key(), nullable=False),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Final
 
 from fastapi import FastAPI
@@ -28,10 +29,10 @@ CARRIERS: Final = {"http": channels.carry, "mllp": carrier.carry}
 """Every way out, by channel: a new one is one function and its line here."""
 
 
-def build(settings: Settings, *, host: str = "127.0.0.1", mllp_port: int | None = None) -> FastAPI:
-    """The whole service as one ASGI application; MLLP listens while it runs when a port is given (0: any free one)."""
+def build(settings: Settings, *, host: str = "127.0.0.1", mllp_port: int | None = None, clock: Callable[[], datetime] | None = None) -> FastAPI:
+    """The whole service as one ASGI application; MLLP listens while it runs when a port is given (0: any free one). clock: what time it is, aware."""
     executor = ThreadPoolExecutor(settings.threads, thread_name_prefix="gateway")
-    gateway = Gateway(settings, executor)
+    gateway = Gateway(settings, executor, clock)
     sender = Sender(gateway.outgoing, CARRIERS, settings.send_seconds)
     worker = Worker({"evaluate": lambda: gateway.evaluate_due(100), "send": sender.round}, settings.worker_seconds)
 

@@ -107,6 +107,16 @@ async def dry_run(request: Request) -> Response:
     return answers.answer(await _run(request, lambda: gateway.dry_run.bundle(body, principal, base)))
 
 
+@router.get("/fhir/PlanDefinition/{id}/$questionnaire", summary="What a checklist asks for, as a Questionnaire")
+async def questionnaire(request: Request, id: str) -> Response:
+    """The Questionnaire of one checklist; its QuestionnaireResponse answers what a case's conditions ask."""
+    principal = principal_of(request)
+    answers.check_accept(request)
+    _legal("PlanDefinition", id)
+    gateway: Gateway = request.app.state.gateway
+    return answers.answer(await _run(request, lambda: gateway.questionnaire(principal, id)))
+
+
 def _parameter(body: bytes, name: str) -> str | None:
     """A primitive parameter out of a Parameters resource, None when the body is empty or does not hold it."""
     if not body.strip():

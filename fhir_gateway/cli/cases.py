@@ -199,6 +199,11 @@ def print_case(flat: dict[str, Any]) -> None:
             item.get("title", item["id"]), shown, item.get("reason") or "", str(item.get("due") or ""), str(item.get("goodUntil") or ""), supplied
         )
     out.print(table)
+    asked = {item["question"]: item.get("asked") or "" for item in flat["items"] if item.get("question")}
+    if asked:
+        out.print("Asked of the referrer; `fhir-gateway case answer` takes what is told:", markup=False)
+    for question, wording in asked.items():
+        out.print(f"  {question:32} {wording}", markup=False, soft_wrap=True)
 
 
 def _reference(value: Any) -> str:
@@ -210,3 +215,6 @@ def _reference(value: Any) -> str:
 
 def _gate(state: str) -> str:
     return f"[{GATES.get(state, 'white')}]{state}[/]"
+
+
+from fhir_gateway.cli import paperwork  # noqa: E402, F401 - its commands join this family

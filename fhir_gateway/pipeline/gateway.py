@@ -20,6 +20,7 @@ from fhir_gateway.pipeline.dryrun import DryRun
 from fhir_gateway.pipeline.forms import form_of
 from fhir_gateway.pipeline.intake import FHIR_TYPE, V2_TYPE
 from fhir_gateway.pipeline.messages import V2Intake
+from fhir_gateway.pipeline.paperwork import Paperwork
 from fhir_gateway.pipeline.results import RawMessage, Written
 from fhir_gateway.pipeline.search import searched
 from fhir_gateway.pipeline.submissions import BundleIntake
@@ -56,6 +57,7 @@ class Gateway:
         tables, site = conceptmaps.load(), v2.Site(timezone=settings.source_zone)
         self.messages = V2Intake(self.store, tables, site, self.casework, self.clock)
         self.actions = Actions(self.store, self.casework, self.clock, codesystems.load()["item-reason"], settings.request_days)
+        self.paperwork = Paperwork(self.store, self.casework, self.clock, settings)
         self.dry_run = DryRun(self.store, self.casework, settings, tables, site, self.clock)
         self.bundles = BundleIntake(self.store, self.casework, settings, self.clock)
 

@@ -186,6 +186,8 @@ def print_case(flat: dict[str, Any]) -> None:
     head = flat["case"]
     dates = "   ".join(f"{name} {head[name]}" for name in ("due", "appointment", "decideBy") if head.get(name))
     out.print(f"[bold]Case {head['id']}[/]   state [bold]{head['state']}[/]   as of {head['asOf']}   {dates}")
+    if head.get("route"):
+        out.print(f"  {'goes to':11} {head['route']['serviceLine']}: {destination(head['route'])}", markup=False, soft_wrap=True)
     for name, gate in flat["gates"].items():
         out.print(f"  {name:11} {_gate(gate['state'])}  {gate.get('reason') or ''}")
     table = Table()
@@ -206,6 +208,22 @@ def print_case(flat: dict[str, Any]) -> None:
         out.print(f"  {question:32} {wording}", markup=False, soft_wrap=True)
 
 
+NOWHERE = {
+    "no-service-line": "the clinic holds no active service of this line",
+    "no-reviewer": "no reviewer of a fitting specialty is there on the day",
+    "none-in-network": "no reviewer is in the patient's insurance network",
+    "unknown-network": "whether a reviewer is in the patient's insurance network is not known",
+    "no-coverage": "no insurance in force is held",
+}
+
+
+def destination(route: dict[str, Any]) -> str:
+    """Where a case goes, in one line."""
+    names = ", ".join(one["name"] or one["role"] for one in route["reviewers"][:3])
+    parts = [route["serviceName"] or route["service"] or "", names, NOWHERE.get(route["reason"] or "", "in the patient's insurance network")]
+    return "; ".join(filter(None, parts))
+
+
 def _reference(value: Any) -> str:
     """`DiagnosticReport/…44ba2e91`: enough to tell records apart on a terminal; --json has them whole."""
     text = str(value.get("reference", "")) if isinstance(value, dict) else str(value)
@@ -217,4 +235,4 @@ def _gate(state: str) -> str:
     return f"[{GATES.get(state, 'white')}]{state}[/]"
 
 
-from fhir_gateway.cli import paperwork  # noqa: E402, F401 - its commands join this family
+from fhir_gateway.cli import paperwork, routing  # noqa: E402, F401 - their commands join this family

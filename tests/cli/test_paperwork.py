@@ -25,6 +25,9 @@ def test_a_case_is_opened_filled_and_answered_by_hand(tmp_path: Path) -> None:
     assert states["pathology-report"] == "accepted"
     answered = run("case", "answer", "P-1", "surgery-done", "no", database_url=url)
     assert answered.returncode == 0 and b"surgery-done" not in answered.stdout, answered.stderr
+    nowhere = run("case", "route", "P-1", database_url=url)
+    assert nowhere.returncode == 1 and b"breast: the clinic holds no active service of this line" in nowhere.stdout
+    assert b"Reviewed by: Internal Medicine, Medical Oncology" in nowhere.stdout
 
 
 def test_wrong_use_and_refusals_end_with_a_sentence(tmp_path: Path) -> None:

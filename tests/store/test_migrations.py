@@ -100,5 +100,5 @@ def test_the_migration_scripts_travel_with_the_package() -> None:
     from fhir_gateway.store import migrate
 
     engine = create_engine("sqlite://")
-    assert migrate.head() == "0001"
+    assert migrate.head() == "0002clinics"
     engine.dispose()

@@ -32,7 +32,7 @@ def record_request(case_task: Json, item: Requirement, *, now: datetime, due: da
         "meta": {"profile": [PROFILE], "tag": [QUEUE]},
         "status": "requested",
         "code": {"coding": [{"system": TASK_CODES, "code": "record-request"}, {"system": CDEX, "code": "data-request-code"}], "text": item.title},
-        "owner": case_task.get("requester") or {"display": item.supplied_by or "referring provider"},
+        "owner": case_task.get("requester") or {"display": ", ".join(item.supplied_by) or "referring provider"},
         "requester": case_task.get("owner") or {"display": "clinic"},
         "restriction": {"period": {"end": due.isoformat()}},
         "input": [

@@ -44,7 +44,8 @@ ITEM_PARTS: Final = (
 def flat(evaluation: Evaluation, checklist: Checklist) -> Json:
     """`{"case": {…}, "gates": {…}, "items": […]}`: absent values are null, references are "Type/id" strings, dates are ISO text.
 
-    Beyond the parts PRODUCT fixes: the checklist and its base as `url|version`, and per item `deqm` (the DEQM reason), kind, required, question.
+    Beyond the parts PRODUCT fixes: the checklist and its base as `url|version`, and per item `deqm` (the DEQM reason), kind, required, question and its
+    wording (`asked`).
     """
     items = {item.id: item for item in checklist.items}
     return {
@@ -105,6 +106,7 @@ def _flat_item(judgement: Judgement, item: Requirement) -> Json:
         "suppliers": list(item.supplied_by),
         "required": item.required,
         "question": judgement.question,
+        "asked": item.condition.wording if judgement.question and item.condition else None,
     }
 
 

@@ -7,7 +7,7 @@ referrer may not see.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -27,6 +27,7 @@ from fhir_gateway.pipeline.announcements import announce
 from fhir_gateway.pipeline.casefile import CLOSED, Held, appointment_event, assemble, resubmission_event, withdrawal_event
 from fhir_gateway.pipeline.chasing import by_policy, close_answered, queue_requests
 from fhir_gateway.pipeline.checklists import Checklists, Lists
+from fhir_gateway.pipeline.directory import Directories
 from fhir_gateway.pipeline.notices import notice
 from fhir_gateway.pipeline.results import Judged
 from fhir_gateway.pipeline.subscriptions import requested
@@ -50,6 +51,7 @@ class Casework:
     opinion_codes: frozenset[Code]
     policy: Policy
     settings: Settings
+    directories: Directories = field(default_factory=Directories)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Casework:
@@ -70,6 +72,7 @@ class Casework:
             self._open(tx.on_behalf_of(Principal("gateway", referral.owner)), referral, written, at)
         if any(stored.type == "PlanDefinition" for stored in written):
             self.checklists.saved(tx, written, at)
+        self.directories.saved(tx, written, self.checklists, at)
         touched = staff.cases.touched_by([stored.reference for stored in written])
         judged = [done for case in touched for done in self._chased(staff, case, at, "written")]
         notice(staff, written, [referral.id for referral in opened], at, self.settings.zone)
@@ -111,7 +114,7 @@ class Casework:
         confirmed = second_opinion(held.file.referral, self.opinion_codes, held.file.task)
         if task is not None and (changed := tagged(task.resource, confirmed=confirmed, flagged=choice.flagged)):
             tx.on_behalf_of(Principal("gateway", task.owner)).resources.update(changed)
-        flat = answer.flat(evaluation, checklist)
+        flat = self.directories.routed(tx, answer.flat(evaluation, checklist), held.file, choice.name, self.moment(at))
         closed = evaluation.state in CLOSED
         tx.cases.save(case.service_request_id, flat, closed=closed, confirmed=confirmed, tumour_group=choice.name)
         metrics.EVALUATIONS.labels(why).inc()
@@ -173,7 +176,7 @@ class Casework:
     def _answer(self, tx: Transaction, case: Case, as_of: datetime | None, now: datetime) -> tuple[Json, Checklist]:
         """The kept answer while it holds, with the list it was judged by; a fresh one for another moment or when its time is up. Nothing is stored."""
         fresh = as_of is not None or case.evaluation is None or (case.next_change is not None and case.next_change <= now)
-        if not fresh and case.evaluation is not None and "base" in case.evaluation["case"]:
+        if not fresh and case.evaluation is not None and case.evaluation["case"].keys() >= {"base", "route"}:
             checklist = self.checklists.version(tx, case.checklist, case.evaluation["case"]["base"])
             if checklist is not None:
                 return case.evaluation, checklist
@@ -181,8 +184,8 @@ class Casework:
         if held is None:
             raise NotFoundError("There was no such case then")
         lists = self.checklists.current(tx) if as_of is None else self.checklists.at(tx, as_of)
-        _, checklist, evaluation = self._evaluated(held.file, lists, as_of or now)
-        return answer.flat(evaluation, checklist), checklist
+        choice, checklist, evaluation = self._evaluated(held.file, lists, as_of or now)
+        return self.directories.routed(tx, answer.flat(evaluation, checklist), held.file, choice.name, self.moment(as_of or now)), checklist
 
     def _evaluated(self, file: CaseFile, lists: Lists, at: datetime) -> tuple[Choice, Checklist, Evaluation]:
         choice = lists.chooser.choose(diagnoses(file))

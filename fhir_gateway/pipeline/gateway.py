@@ -17,9 +17,11 @@ from fhir_gateway.pipeline import writes
 from fhir_gateway.pipeline.actions import Actions
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.dryrun import DryRun
+from fhir_gateway.pipeline.forms import form_of
 from fhir_gateway.pipeline.intake import FHIR_TYPE, V2_TYPE
 from fhir_gateway.pipeline.messages import V2Intake
 from fhir_gateway.pipeline.outgoing import Outgoing
+from fhir_gateway.pipeline.paperwork import Paperwork
 from fhir_gateway.pipeline.results import RawMessage, Written
 from fhir_gateway.pipeline.search import searched
 from fhir_gateway.pipeline.submissions import BundleIntake
@@ -56,6 +58,7 @@ class Gateway:
         tables, site = conceptmaps.load(), v2.Site(timezone=settings.source_zone)
         self.messages = V2Intake(self.store, tables, site, self.casework, self.clock)
         self.actions = Actions(self.store, self.casework, self.clock, codesystems.load()["item-reason"])
+        self.paperwork = Paperwork(self.store, self.casework, self.clock, settings)
         self.dry_run = DryRun(self.store, self.casework, settings, tables, site, self.clock)
         self.outgoing = Outgoing(self.store, self.casework, settings, self.clock)
         self.bundles = BundleIntake(self.store, self.casework, settings, self.clock)
@@ -204,6 +207,13 @@ class Gateway:
             guidance = self.casework.guidance(tx, id, as_of, self.clock())
         self._audit(principal, "completeness", "ServiceRequest", id)
         return guidance
+
+    def questionnaire(self, principal: Principal, id: str) -> Json:
+        """What one checklist asks for, as a Questionnaire. Raises NotFoundError, GoneError."""
+        with translated(), self.store.snapshot(principal) as tx:
+            form = form_of(tx, self.casework.checklists, id)
+        self._audit(principal, "questionnaire", "PlanDefinition", id)
+        return form
 
     def search(self, principal: Principal, type: str, pairs: list[tuple[str, str]], base: str, *, lenient: bool = False) -> Json:
         """A searchset Bundle; `base` is what its links are built from. Unknown parameters are refused, or named and ignored when lenient."""

@@ -17,6 +17,7 @@ from fhir_gateway.cases.evidence import LOINC, V2_0074, Entry, codings, entry, n
 from fhir_gateway.cases.expression import Expression
 from fhir_gateway.cases.facts import facts
 from fhir_gateway.cases.model import CaseFile, Code, Json, Moment, Policy, Record
+from fhir_gateway.cases.opinion import is_opinion
 from fhir_gateway.cases.permission import identity
 from fhir_gateway.cases.requirement import Checklist, Input, Requirement
 
@@ -158,7 +159,7 @@ def same_person(one: Json | None, other: Json) -> bool:
 
 def _entries(case: CaseFile, at: Moment) -> tuple[Entry, ...]:
     """Every record, and the case's own referral and patient, which satisfy some items themselves."""
-    others = (record for record in case.records if record.resource.get("resourceType") not in OWN)
+    others = (record for record in case.records if record.resource.get("resourceType") not in OWN and not is_opinion(record.resource))
     referral, patient = case.referral, case.patient
     own = [
         Record(f"ServiceRequest/{referral.get('id', '')}", referral, at.now, "referral", case.source),

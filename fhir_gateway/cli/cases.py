@@ -235,4 +235,4 @@ def _gate(state: str) -> str:
     return f"[{GATES.get(state, 'white')}]{state}[/]"
 
 
-from fhir_gateway.cli import paperwork, routing  # noqa: E402, F401 - their commands join this family
+from fhir_gateway.cli import opinion, paperwork, routing  # noqa: E402, F401 - their commands join this family

@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final, TypeVar
+from typing import Any
 
-from fhir_gateway.cases import actions, chase, machine
+from fhir_gateway.cases import actions, chase
 from fhir_gateway.cases.requirement import Checklist
-from fhir_gateway.errors import InvalidError, NotFoundError, TransitionError
+from fhir_gateway.errors import InvalidError, NotFoundError
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.chasing import make_requests
-from fhir_gateway.pipeline.translate import translated
+from fhir_gateway.pipeline.steps import Work, follow, step, transition
 from fhir_gateway.security.principal import GATEWAY, Principal
 from fhir_gateway.store import Store, Stored, Transaction
 from fhir_gateway.store.cases import Case
 
 Json = dict[str, Any]
-Result = TypeVar("Result")
-
-ACTORS: Final = {"administrator": "clinic", "clinic": "clinic", "gateway": "rule", "referrer": "referrer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +33,8 @@ class Actions:
         """Move a case. Raises TransitionError naming the legal events."""
 
         def work(tx: Transaction, case: Case, task: Stored) -> list[Stored]:
-            state = machine.state_of(task.resource)
-            try:
-                to = machine.move(state, event, ACTORS.get(principal.role, "")).to
-            except machine.IllegalTransition as refusal:
-                raise TransitionError(str(refusal), "Task.businessStatus") from None
-            written = [tx.resources.update(actions.moved_because(task.resource, to, self.clock(), why))]
-            referral = tx.resources.read("ServiceRequest", case.service_request_id)
-            if referral is not None and not referral.deleted:
-                status = actions.request_status(to, str(referral.resource.get("status")))
-                if status != referral.resource.get("status"):
-                    written.append(tx.resources.update({**referral.resource, "status": status}, clock=referral.clock))
-            return written
+            to = transition(task.resource, event, principal).to
+            return [tx.resources.update(actions.moved_because(task.resource, to, self.clock(), why)), *follow(tx, case, to)]
 
         return self._done(principal, name, f"move:{event}", work)
 
@@ -101,19 +88,8 @@ class Actions:
 
         return self._done(principal, name, f"judge:{verdict}", work)
 
-    def _done(self, principal: Principal, name: str, action: str, work: Callable[[Transaction, Case, Stored], list[Stored]]) -> Json:
-        def whole(tx: Transaction) -> Json:
-            case = tx.cases.get(name, lock=True)
-            task = tx.resources.read("Task", case.task_id) if case and case.task_id else None
-            if case is None or task is None:
-                raise NotFoundError("There is no such case")
-            written = work(tx.on_behalf_of(Principal("gateway", case.owner, principal.name)), case, task)
-            tx.audit.append(action, "Task", task.id)
-            self.casework.after(tx, written, self.clock())
-            return self.casework.flat(tx, f"ServiceRequest/{case.service_request_id}", None, self.clock())
-
-        with translated():
-            return self.store.run(principal, self.clock(), whole)
+    def _done(self, principal: Principal, name: str, action: str, work: Work) -> Json:
+        return step(self.store, self.casework, self.clock, principal, name, action, work)
 
     def _judged(self, tx: Transaction, case: Case) -> tuple[Json, Checklist]:
         return self.casework.answer(tx.on_behalf_of(GATEWAY), case, self.clock())

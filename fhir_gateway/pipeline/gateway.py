@@ -20,6 +20,7 @@ from fhir_gateway.pipeline.dryrun import DryRun
 from fhir_gateway.pipeline.forms import form_of
 from fhir_gateway.pipeline.intake import FHIR_TYPE, V2_TYPE
 from fhir_gateway.pipeline.messages import V2Intake
+from fhir_gateway.pipeline.opinion import Opinions
 from fhir_gateway.pipeline.outgoing import Outgoing
 from fhir_gateway.pipeline.paperwork import Paperwork
 from fhir_gateway.pipeline.results import RawMessage, Written
@@ -59,6 +60,7 @@ class Gateway:
         self.messages = V2Intake(self.store, tables, site, self.casework, self.clock)
         self.actions = Actions(self.store, self.casework, self.clock, codesystems.load()["item-reason"])
         self.paperwork = Paperwork(self.store, self.casework, self.clock, settings)
+        self.opinions = Opinions(self.store, self.casework, self.clock, settings.clinic_name, settings.zone)
         self.dry_run = DryRun(self.store, self.casework, settings, tables, site, self.clock)
         self.outgoing = Outgoing(self.store, self.casework, settings, self.clock)
         self.bundles = BundleIntake(self.store, self.casework, settings, self.clock)
@@ -235,6 +237,13 @@ class Gateway:
         """Open cases, most urgent first."""
         with translated(), self.store.snapshot(principal) as tx:
             return self.casework.listed(tx, limit)
+
+    def opinion(self, principal: Principal, id: str, raw: bytes) -> Stored:
+        """Issue an opinion given as Parameters; the coordination Task afterwards. Raises InvalidError, TransitionError, NotFoundError."""
+        flat = self.opinions.issue_parameters(principal, f"ServiceRequest/{id}", self._given(raw, "Parameters"))
+        with translated(), self.store.snapshot(principal) as tx:
+            case = tx.cases.get(f"ServiceRequest/{flat['case']['id']}")
+            return writes.read(tx, "Task", case.task_id if case and case.task_id else "")
 
     def letter(self, principal: Principal, name: str) -> str:
         """The printable letter that asks for what a case lacks (HTML)."""

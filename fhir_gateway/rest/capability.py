@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 INTERACTIONS: Final = ("read", "vread", "create", "update", "delete", "search-type")
 SYSTEM_INTERACTIONS: Final = ("transaction", "batch")
-OPERATIONS: Final[dict[str, tuple[str, ...]]] = {"PlanDefinition": ("questionnaire",), "ServiceRequest": ("completeness",)}
+OPERATIONS: Final[dict[str, tuple[str, ...]]] = {"PlanDefinition": ("questionnaire",), "ServiceRequest": ("completeness", "opinion")}
 """Type → operations on it; profiles/operationdefinition has the definition of each."""
 SERVED_SINCE: Final = "2026-11-22"
 

@@ -121,6 +121,18 @@ async def questionnaire(request: Request, id: str) -> Response:
     return answers.answer(await _run(request, lambda: gateway.questionnaire(principal, id)))
 
 
+@router.post("/fhir/ServiceRequest/{id}/$opinion", summary="Issue the opinion of a case")
+async def opinion(request: Request, id: str) -> Response:
+    """The coordination Task with the opinion as its output; the Parameters in the body say the opinion."""
+    principal = principal_of(request)
+    answers.check_accept(request)
+    _legal("ServiceRequest", id)
+    gateway: Gateway = request.app.state.gateway
+    body = await _body(request)
+    task = await _run(request, lambda: gateway.opinion(principal, id, body))
+    return answers.answer(task.body, headers=answers.version_headers(task.version, task.last_updated))
+
+
 def _parameter(body: bytes, name: str) -> str | None:
     """A primitive parameter out of a Parameters resource, None when the body is empty or does not hold it."""
     if not body.strip():

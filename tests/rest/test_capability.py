@@ -144,7 +144,7 @@ def test_both_kinds_of_bundle_claimed_are_done(server: Api, rest: dict[str, Any]
 def test_every_operation_claimed_is_there_and_defined(server: Api, rest: dict[str, Any]) -> None:
     operations = [(claim["type"], operation) for claim in rest["resource"] for operation in claim.get("operation", ())]
     claimed = {(type, operation["name"]) for type, operation in operations}
-    assert claimed == {("ServiceRequest", "completeness"), ("PlanDefinition", "questionnaire")}
+    assert claimed == {("ServiceRequest", "completeness"), ("ServiceRequest", "opinion"), ("PlanDefinition", "questionnaire")}
     for type, operation in operations:
         defined = decode((DEFINITIONS / f"{operation['name']}.json").read_bytes())
         assert validate(defined) == []
@@ -158,3 +158,5 @@ def test_every_operation_claimed_is_there_and_defined(server: Api, rest: dict[st
     for method in ("GET", "POST"):
         answer = server.ask(method, f"/fhir/ServiceRequest/{case['id']}/$completeness")
         assert decode(answer.content)["resourceType"] == "GuidanceResponse"
+    refused = server.ask("POST", f"/fhir/ServiceRequest/{case['id']}/$opinion", {"resourceType": "Parameters"})
+    assert refused.status_code == 422, "there, and asking for the opinion"

@@ -108,5 +108,6 @@ def mllp_listener() -> Iterator[Listener]:
     try:
         yield here
     finally:
+        server.shutdown(socket.SHUT_RDWR)
         server.close()
         thread.join(5)

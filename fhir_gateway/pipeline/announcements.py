@@ -12,7 +12,7 @@ from fhir_gateway.pipeline.subscriptions import Happening, notify
 from fhir_gateway.store import Transaction
 
 # Topic → which registration of a partner (store.partners.REPLIES) wants it by HL7 v2; any of them will do.
-_REPLIES: Final = {"case-state": ("rri", "osu"), "appointment": ("siu",), "opinion-issued": ("opinion",)}
+_REPLIES: Final = {"case-state": ("rri", "osu", "opinion"), "appointment": ("siu",)}
 
 
 def announce(tx: Transaction, judged: Sequence[Judged]) -> None:
@@ -30,9 +30,13 @@ def _reply(tx: Transaction, one: Judged, told: Sequence[News]) -> None:
     partner = tx.partners.get(one.case.owner) if told and one.case.owner else None
     if partner is None:
         return
+    lane = f"case/{one.case.service_request_id}"
     for item in told:
+        if item.topic == "opinion-issued" and partner.fhir_base:
+            name = f"opinion/{one.case.service_request_id}/{_name(one, item)}"
+            tx.outbox.put("opinion", name, {"case": one.case.service_request_id}, lane=lane)
         if any(partner.wants(reply) for reply in _REPLIES.get(item.topic, ())):
-            payload = {
+            payload: Json = {
                 "case": one.case.service_request_id,
                 "topic": item.topic,
                 "event": item.event,
@@ -41,8 +45,7 @@ def _reply(tx: Transaction, one: Judged, told: Sequence[News]) -> None:
                 "appointment": _version(one.file.appointment),
                 "answers": _asked_by(tx, one) if item.event == "receive" else None,
             }
-            case = one.case.service_request_id
-            tx.outbox.put("reply", f"reply/{case}/{_name(one, item)}", payload, lane=f"case/{case}")
+            tx.outbox.put("reply", f"reply/{one.case.service_request_id}/{_name(one, item)}", payload, lane=lane)
 
 
 def _focus(one: Judged, item: News) -> str:

@@ -14,11 +14,10 @@ from typing import Any, Final, Literal
 
 from fhir_gateway import metrics
 from fhir_gateway.events import event
-from fhir_gateway.pipeline import hooks, telling
+from fhir_gateway.pipeline import hooks, requests, telling
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.chasing import follow_up
 from fhir_gateway.pipeline.delivery import Delivery, Outcome
-from fhir_gateway.pipeline.requests import record_requests
 from fhir_gateway.security.principal import GATEWAY
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Job, Store, Transaction
@@ -34,7 +33,8 @@ LONGEST_WAIT: Final = 3600.0
 
 # Kind of job → what is to be sent for it, as things stand now; nothing when there is nobody to tell (any more).
 PREPARE: Final[dict[str, Prepare]] = {
-    "request": record_requests,
+    "request": requests.record_requests,
+    "opinion": requests.opinion,
     "hook": hooks.notification,
     "handshake": hooks.handshake,
     "reply": telling.reply,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any, Final
 
-from fhir_gateway.cases import chase, machine
+from fhir_gateway.cases import chase, machine, outcome
 from fhir_gateway.cases.evidence import codings, walk
 from fhir_gateway.pipeline.casefile import assemble
 from fhir_gateway.pipeline.delivery import Delivery
@@ -112,7 +112,21 @@ def _reply(tx: Transaction, case: Case, state: str, version: int | None, visit: 
     )
     met = tx.resources.vread("Appointment", visit[0], int(visit[1])) if visit else None
     appointment = met.resource if met is not None and not met.deleted else held.file.appointment
-    return Reply(subject, state, reason, appointment, _actors(tx, appointment))
+    note = returned_note(tx, case, held.task.resource)
+    author = _party(tx, next(iter(walk(note or {}, "author.reference")), ""))
+    replaced = next((str(name) for name in walk(note or {}, "relatesTo.target.reference")), "")
+    earlier = tx.resources.read_many([replaced]).get(replaced) if replaced else None
+    return Reply(subject, state, reason, appointment, _actors(tx, appointment), note, author or None, earlier.resource if earlier else None)
+
+
+def returned_note(tx: Transaction, case: Case, task: Json) -> Json | None:
+    """The consultation note, where it may go back to the referrer: permitted when it was issued, and not revoked since."""
+    permission = (case.gates or {}).get("permission", {}).get("state")
+    name = outcome.document_of(task, "note")
+    if not name or not outcome.may_return(task) or permission != "satisfied":
+        return None
+    stored = tx.resources.read("DocumentReference", name)
+    return None if stored is None or stored.deleted else stored.resource
 
 
 def _actors(tx: Transaction, appointment: Json | None) -> Mapping[str, Json]:

@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 
 from fhir_gateway.store import Partner
+from fhir_gateway.validation import validate
 from mappers import v2
 from tests import messages
-from tests.partner import Listener, mllp_listener
+from tests.partner import Listener, endpoint, mllp_listener
 from tests.pipeline.conftest import STAFF, Told
 from tests.pipeline.test_chasing import knows, sends
 
@@ -118,3 +119,91 @@ def test_a_partner_forgotten_is_told_no_more(told: Told, ehr: Listener) -> None:
         tx.partners.remove("NORTHSIDE")
     sends(told)
     assert ehr.messages == []
+
+
+OPINION = {
+    "diagnosis": {"verdict": "confirmed"},
+    "pathology": {"verdict": "concordant"},
+    "mode": "records-only",
+    "summary": "Invasive ductal carcinoma confirmed.",
+    "patientSummary": "We agree with your doctor.",
+    "options": [{"text": "Surgery first", "preference": 1}],
+    "author": {"display": "Dr Karin Lindqvist"},
+    "signed": "2026-09-10T08:00:00Z",
+}
+CONSENT = {
+    "resourceType": "Consent",
+    "status": "active",
+    "scope": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]},
+    "category": [{"coding": [{"system": "http://loinc.org", "code": "64292-6"}]}],
+    "dateTime": "2026-09-01",
+    "policyRule": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTIN"}]},
+}
+
+
+def consents(told: Told) -> str:
+    (patient,) = told.found("Patient")
+    entry = {"resource": CONSENT | {"patient": {"reference": f"Patient/{patient['id']}"}}, "request": {"method": "POST", "url": "Consent"}}
+    status, answer = told.posts({"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
+    assert status == 200
+    return str(answer["entry"][0]["response"]["location"]).split("/")[1]
+
+
+def reviewed(told: Told) -> None:
+    told.receives(messages.appointment("S12", "20260928090000-0500", made="20260911080000-0500"))
+    told.gateway.actions.move(STAFF, "REF-1", "start-review")
+
+
+def test_the_opinion_goes_back_as_report_and_note_where_consent_covers_it(told: Told, ehr: Listener) -> None:
+    told.receives(messages.referral())
+    consents(told)
+    reviewed(told)
+    knows(told, partner(ehr, "opinion"))
+    told.gateway.opinions.issue(STAFF, "REF-1", OPINION)
+    sends(told)
+    assert kinds(ehr) == ["RRI^I12", "MDM^T02"]
+    assert v2.read(ehr.messages[0]).named("RF1")[0].value(4) == "WR"
+    note = v2.read(ehr.messages[1])
+    assert note.named("TXA")[0].value(17) == "AU"
+    assert note.named("OBX")
+
+
+def test_the_opinion_stays_where_consent_was_revoked_and_that_is_said(told: Told, ehr: Listener) -> None:
+    told.receives(messages.referral())
+    consent = consents(told)
+    reviewed(told)
+    knows(told, partner(ehr, "opinion", "osu"))
+    told.gateway.opinions.issue(STAFF, "REF-1", OPINION)
+    (held,) = told.found("Consent")
+    entry = {"resource": held | {"status": "inactive"}, "request": {"method": "PUT", "url": f"Consent/{consent}"}}
+    told.posts({"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
+    sends(told)
+    (message,) = ehr.messages
+    assert kinds(ehr) == ["OMG^O19"]
+    assert b"carcinoma" not in message
+    assert b"permission" in message
+
+
+def test_a_partner_with_a_fhir_server_gets_the_note_there_once(told: Told) -> None:
+    told.receives(messages.referral())
+    consents(told)
+    reviewed(told)
+    with endpoint() as server:
+        knows(told, Partner("NORTHSIDE", fhir_base=f"{server.address}/fhir"))
+        told.gateway.opinions.issue(STAFF, "REF-1", OPINION)
+        sends(told)
+        sends(told)
+        (post,) = server.posts
+    assert validate(post.json) == []
+    (entry,) = post.json["entry"]
+    assert entry["resource"]["docStatus"] == "final"
+    assert entry["request"]["ifNoneExist"].startswith("identifier=urn:ietf:rfc:3986|urn:uuid:")
+
+
+def test_our_own_opinion_is_no_record_of_the_case(told: Told) -> None:
+    told.receives(messages.referral())
+    consents(told)
+    reviewed(told)
+    before = told.item("consult-note")["state"]
+    told.gateway.opinions.issue(STAFF, "REF-1", OPINION)
+    assert told.item("consult-note", "REF-1")["state"] == before == "missing"

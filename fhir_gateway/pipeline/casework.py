@@ -29,7 +29,7 @@ from fhir_gateway.pipeline.chasing import by_policy, close_answered, queue_reque
 from fhir_gateway.pipeline.checklists import Checklists, Lists
 from fhir_gateway.pipeline.directory import Directories
 from fhir_gateway.pipeline.notices import notice
-from fhir_gateway.pipeline.results import Judged
+from fhir_gateway.pipeline.results import After, Judged
 from fhir_gateway.pipeline.subscriptions import requested
 from fhir_gateway.security.principal import GATEWAY, Principal
 from fhir_gateway.settings import Settings
@@ -62,10 +62,10 @@ class Casework:
 
     # After a write
 
-    def after(self, tx: Transaction, written: Sequence[Stored], at: datetime) -> list[str]:
-        """Open the cases that referrals among `written` call for, then judge every case the writes touch, once; their ServiceRequest ids."""
+    def after(self, tx: Transaction, written: Sequence[Stored], at: datetime) -> After:
+        """Open the cases that referrals among `written` call for, then judge every case the writes touch, once."""
         if not written:
-            return []
+            return After()
         staff = tx.on_behalf_of(GATEWAY)
         opened = list(self._referrals(staff, written))
         for referral in opened:
@@ -75,11 +75,11 @@ class Casework:
         self.directories.saved(tx, written, self.checklists, at)
         touched = staff.cases.touched_by([stored.reference for stored in written])
         judged = [done for case in touched for done in self._chased(staff, case, at, "written")]
-        notice(staff, written, [referral.id for referral in opened], at, self.settings.zone)
+        hints = notice(staff, written, [referral.id for referral in opened], at, self.settings.zone)
         requested(staff, written)
         queue_requests(staff, at, self.settings)
         announce(staff, judged)
-        return [case.service_request_id for case in touched]
+        return After(tuple(case.service_request_id for case in touched), hints)
 
     def reevaluate(self, tx: Transaction, service_request_id: str, at: datetime) -> None:
         """Judge one case because time has passed."""

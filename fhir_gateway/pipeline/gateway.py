@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -275,9 +275,10 @@ class Gateway:
 
     def _after(self, tx: Transaction, made: Written) -> Written:
         tx.audit.append("create" if made.created else "update", made.stored.type, made.stored.id)
-        if made.changed:
-            self.casework.after(tx, [made.stored], self.clock())
-        return made
+        if not made.changed:
+            return made
+        after = self.casework.after(tx, [made.stored], self.clock())
+        return replace(made, hint=after.hints.get(made.stored.reference, ""))
 
     def _run(self, principal: Principal, work: Callable[[Transaction], Result]) -> Result:
         with translated():

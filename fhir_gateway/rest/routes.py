@@ -19,7 +19,7 @@ from fhir_gateway.pipeline.writes import checked, given_object
 from fhir_gateway.rest import answers, capability, requests
 from fhir_gateway.security.request import principal_of
 from fhir_gateway.store import Stored
-from fhir_gateway.validation import shapes
+from fhir_gateway.validation import Issue, shapes
 from fhir_gateway.validation.primitives import TEXT
 from fhir_gateway.wording import moment_of
 
@@ -263,7 +263,8 @@ def _written(request: Request, written: Written) -> Response:
         case "minimal":
             return answers.answer(None, status, headers)
         case "OperationOutcome":
-            return answers.outcome((), status, headers)
+            hints = (Issue("information", "informational", written.hint),) if written.hint else ()
+            return answers.outcome(hints, status, headers)
         case _:
             return answers.answer(stored.body, status, headers)
 

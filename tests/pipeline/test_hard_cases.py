@@ -54,7 +54,9 @@ def test_an_order_for_a_test_that_is_held_is_noticed_and_its_day_named(told: Tol
     told.receives(messages.referral())
     told.receives(messages.blood_count(collected="20260901"))
     (patient,) = told.found("Patient")
-    assert told.posts(order(patient["id"]))[0] == 200
+    status, answer = told.posts(order(patient["id"]))
+    assert status == 200
+    assert "do not repeat" in answer["entry"][0]["response"]["outcome"]["issue"][0]["diagnostics"]
     (issue,) = told.found("DetectedIssue")
     assert validate(issue) == []
     assert issue["code"]["coding"][0]["code"] == "test-already-held"

@@ -35,6 +35,9 @@ class Settings(BaseSettings):
         5, ge=0, le=60, description="Business days before the appointment by which records must be in, where a checklist names none"
     )
     request_days: int = Field(7, ge=1, le=90, description="Days until a requested record is due, where neither appointment nor checklist says")
+    expire_days: int = Field(
+        0, ge=0, le=3650, description="Days after which a referral the clinic has not accepted expires by itself; 0: never, staff let it expire"
+    )
     chase: Literal["by-hand", "on-acceptance", "on-receipt"] = Field(
         "by-hand",
         description="When missing records are asked for without a person doing it: never, once the clinic has accepted the case, or as soon as it is received",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from fhir_gateway.cases import machine
@@ -18,6 +18,7 @@ from fhir_gateway.store.records import aspect
 Json = dict[str, Any]
 
 CLOSED: Final = frozenset({"opinion-issued", "declined", "cancelled", "expired", "entered-in-error"})
+UNDECIDED: Final = frozenset({"received", "awaiting-information", "returned-incomplete"})
 ENDED: Final = frozenset({"cancelled", "noshow", "entered-in-error"})
 
 
@@ -85,6 +86,11 @@ def withdrawal_event(referral: Json, state: str) -> str | None:
     if status != "revoked" or state in CLOSED:
         return None
     return next((event for event in machine.WITHDRAWN["revoked"] if (state, event) in machine.TABLE), None)
+
+
+def expiry(case: Case, state: str, days: int) -> datetime | None:
+    """When a referral nobody has accepted expires by itself; None when it does not."""
+    return case.opened_at + timedelta(days=days) if days and state in UNDECIDED else None
 
 
 def resubmission_event(referral: Stored, task: Stored, state: str) -> str | None:

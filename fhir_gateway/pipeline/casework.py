@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from fhir_gateway import metrics
@@ -24,7 +24,7 @@ from fhir_gateway.cases.requirement import Checklist
 from fhir_gateway.errors import NotFoundError
 from fhir_gateway.events import event
 from fhir_gateway.pipeline.announcements import announce
-from fhir_gateway.pipeline.casefile import CLOSED, Held, appointment_event, assemble, resubmission_event, withdrawal_event
+from fhir_gateway.pipeline.casefile import CLOSED, Held, appointment_event, assemble, expiry, resubmission_event, withdrawal_event
 from fhir_gateway.pipeline.chasing import by_policy, close_answered, queue_requests
 from fhir_gateway.pipeline.checklists import Checklists, Lists
 from fhir_gateway.pipeline.directory import Directories
@@ -116,6 +116,9 @@ class Casework:
             tx.on_behalf_of(Principal("gateway", task.owner)).resources.update(changed)
         flat = self.directories.routed(tx, answer.flat(evaluation, checklist), held.file, choice.name, self.moment(at))
         closed = evaluation.state in CLOSED
+        end = expiry(case, evaluation.state, self.settings.expire_days)
+        if end is not None and end < (evaluation.next_change or end + timedelta(1)):
+            flat["case"]["nextChange"] = end.isoformat()
         tx.cases.save(case.service_request_id, flat, closed=closed, confirmed=confirmed, tumour_group=choice.name)
         metrics.EVALUATIONS.labels(why).inc()
         event("case-evaluated", "debug", case=case.service_request_id, open_items=len(evaluation.open_items), why=why)
@@ -229,14 +232,17 @@ class Casework:
     def _followed(self, tx: Transaction, case: Case, held: Held, at: datetime) -> Held:
         """The case after what its referral and its appointment call for: a withdrawal by the placer, a booking, a move, a no-show."""
         before = case.evaluation["case"].get("appointment") if case.evaluation else None
-        for actor in ("referrer", "clinic"):
+        for actor in ("referrer", "clinic", "rule"):
             if held.task is None:
                 return held
             state = machine.state_of(held.task.resource)
             if actor == "referrer":
                 wanted = withdrawal_event(held.file.referral, state) or resubmission_event(held.referral, held.task, state)
-            else:
+            elif actor == "clinic":
                 wanted = appointment_event(held.appointment, state, before)
+            else:
+                end = expiry(case, state, self.settings.expire_days)
+                wanted = "expire" if end is not None and end <= at else None
             if wanted is not None and (state, wanted) in machine.TABLE:
                 task = self._move(tx, held.task, state, wanted, actor, at)
                 held = replace(held, file=replace(held.file, task=task.resource), task=task)

@@ -88,9 +88,9 @@ def withdrawal_event(referral: Json, state: str) -> str | None:
     return next((event for event in machine.WITHDRAWN["revoked"] if (state, event) in machine.TABLE), None)
 
 
-def expiry(case: Case, state: str, days: int) -> datetime | None:
-    """When a referral nobody has accepted expires by itself; None when it does not."""
-    return case.opened_at + timedelta(days=days) if days and state in UNDECIDED else None
+def expiry(task: Stored, days: int) -> datetime | None:
+    """When a referral nobody has accepted expires by itself, counted from when its case was last moved; None when it does not."""
+    return task.last_updated + timedelta(days=days) if days and machine.state_of(task.resource) in UNDECIDED else None
 
 
 def resubmission_event(referral: Stored, task: Stored, state: str) -> str | None:

@@ -116,7 +116,7 @@ class Casework:
             tx.on_behalf_of(Principal("gateway", task.owner)).resources.update(changed)
         flat = self.directories.routed(tx, answer.flat(evaluation, checklist), held.file, choice.name, self.moment(at))
         closed = evaluation.state in CLOSED
-        end = expiry(case, evaluation.state, self.settings.expire_days)
+        end = expiry(task, self.settings.expire_days) if task is not None else None
         if end is not None and end < (evaluation.next_change or end + timedelta(1)):
             flat["case"]["nextChange"] = end.isoformat()
         tx.cases.save(case.service_request_id, flat, closed=closed, confirmed=confirmed, tumour_group=choice.name)
@@ -241,7 +241,7 @@ class Casework:
             elif actor == "clinic":
                 wanted = appointment_event(held.appointment, state, before)
             else:
-                end = expiry(case, state, self.settings.expire_days)
+                end = expiry(held.task, self.settings.expire_days)
                 wanted = "expire" if end is not None and end <= at else None
             if wanted is not None and (state, wanted) in machine.TABLE:
                 task = self._move(tx, held.task, state, wanted, actor, at)

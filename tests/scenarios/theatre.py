@@ -5,7 +5,8 @@ A story is a list of steps; each is one of
     {"at": "2026-09-10T14:00:00Z"}                          time goes on to this moment, and the worker with it
     {"mllp": "referral.hl7", "answer": "AA"}                a message over MLLP (or "http"), and MSA-1 of its acknowledgement
     {"fhir": "records.json", "answer": 200}                 a Bundle over FHIR, and the status
-    {"staff": "move", "case": "REF-1", "with": ["accept"]}  what staff do (fhir_gateway.pipeline.actions); "refused": true when it must be
+    {"staff": "move", "case": "REF-1", "with": ["accept"]}  what staff do (fhir_gateway.pipeline.actions); "refused": true when it must be;
+                                                            "until": a day; "record supplying": the record that speaks for an item comes first
     {"expect": "REF-1", "state": …, "gates": {…}, "items": {"pathology-report": "accepted", "lab-cbc": "missing: retracted"}, "asOf": …}
     {"count": "DetectedIssue?code=two-referrals", "is": 1}
     {"says": "Communication?_sort=_lastUpdated", "holds": ["Positive", "Negative"]}   some resource found holds all of these words
@@ -21,7 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,13 @@ class Theatre:
 
     def _staff(self, _folder: Path, step: JsonDict) -> None:
         act = getattr(self.gateway.actions, step["staff"])
+        given = list(step.get("with", ()))
+        if "record supplying" in step:
+            items = {item["id"]: item for item in self.gateway.case(STAFF, step["case"], None)["items"]}
+            given.insert(0, items[step["record supplying"]]["suppliedBy"][0])
+        until = {"until": date.fromisoformat(step["until"])} if "until" in step else {}
         try:
-            act(STAFF, step["case"], *step.get("with", ()))
+            act(STAFF, step["case"], *given, **until)
         except GatewayError as refusal:
             assert step.get("refused"), refusal
             return

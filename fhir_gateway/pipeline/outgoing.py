@@ -27,7 +27,8 @@ Json = dict[str, Any]
 Prepare = Callable[[Transaction, Job, Settings], list[Delivery]]
 
 LOCAL: Final = ("remind", "escalate")
-LEASE_SECONDS: Final = 300
+LEASE_FACTOR: Final = 20
+"""A lease lasts this many times as long as one sending may take: a batch of slow partners ends within it, a worker that died is not missed for long."""
 FIRST_WAIT: Final = 10.0
 LONGEST_WAIT: Final = 3600.0
 
@@ -55,7 +56,9 @@ class Outgoing:
     def lease(self, n: int) -> list[Job]:
         """The next things to do. Nobody else is given them while the lease lasts."""
         now = self.clock()
-        return self.store.run(GATEWAY, now, lambda tx: tx.outbox.lease(now, n, LEASE_SECONDS, self.name, [*PREPARE, *LOCAL]))
+        return self.store.run(
+            GATEWAY, now, lambda tx: tx.outbox.lease(now, n, LEASE_FACTOR * self.settings.send_seconds, self.name, [*PREPARE, *LOCAL])
+        )
 
     def prepare(self, job: Job) -> list[Delivery]:
         """What to send; a job that is the gateway's own affair is done here and now, and nothing is sent for it."""

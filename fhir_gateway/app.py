@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Final
 
 from fastapi import FastAPI
 
 from fhir_gateway import health, middleware
 from fhir_gateway.errors import GatewayError
 from fhir_gateway.events import configure, event
+from fhir_gateway.hl7v2 import carrier
 from fhir_gateway.hl7v2 import http as hl7v2_http
 from fhir_gateway.hl7v2.mllp import Limits, MllpListener, server_tls
+from fhir_gateway.outbound import channels
+from fhir_gateway.outbound.sender import Sender
 from fhir_gateway.outbound.worker import Worker
 from fhir_gateway.pages import routes as pages
 from fhir_gateway.pipeline import Gateway
 from fhir_gateway.rest import routes
 from fhir_gateway.settings import Settings
 
+CARRIERS: Final = {"http": channels.carry, "mllp": carrier.carry}
+"""Every way out, by channel: a new one is one function and its line here."""
 
-def build(settings: Settings, *, host: str = "127.0.0.1", mllp_port: int | None = None) -> FastAPI:
-    """The whole service as one ASGI application; MLLP listens while it runs when a port is given (0: any free one)."""
+
+def build(settings: Settings, *, host: str = "127.0.0.1", mllp_port: int | None = None, clock: Callable[[], datetime] | None = None) -> FastAPI:
+    """The whole service as one ASGI application; MLLP listens while it runs when a port is given (0: any free one). clock: what time it is, aware."""
     executor = ThreadPoolExecutor(settings.threads, thread_name_prefix="gateway")
-    gateway = Gateway(settings, executor)
-    worker = Worker(gateway, settings.worker_seconds)
+    gateway = Gateway(settings, executor, clock)
+    sender = Sender(gateway.outgoing, CARRIERS, settings.send_seconds)
+    worker = Worker({"evaluate": lambda: gateway.evaluate_due(100), "send": sender.round}, settings.worker_seconds)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -29,6 +29,7 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     "case-evaluated": ("case", "open_items", "why"),
     "request": ("method", "route", "status", "milliseconds"),
     "request-failed": ("method", "route", "error"),
+    "not-delivered": ("job", "kind", "attempts", "error", "became"),
     "worker-failed": ("task", "error"),
 }
 """`peer` is an address and port; `route` is the path template (`/fhir/{type}/{id}`), never the path; `error` is an exception's class name."""

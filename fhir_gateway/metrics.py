@@ -14,6 +14,7 @@ INTAKE: Final = Histogram("gateway_intake_seconds", "Bytes to acknowledgement", 
 REQUESTS: Final = Histogram("gateway_request_seconds", "HTTP requests", ["method", "route", "status"], registry=REGISTRY)
 EVALUATIONS: Final = Counter("gateway_case_evaluations", "Case evaluations", ["why"], registry=REGISTRY)
 AVOIDED_TESTS: Final = Counter("gateway_avoided_tests", "Orders for tests whose acceptable result is held already", registry=REGISTRY)
+SENDINGS: Final = Counter("gateway_sendings", "Messages, requests and notifications sent to partners", ["kind", "became"], registry=REGISTRY)
 BROKEN: Final = Counter("gateway_broken_frames", "Bytes that made no whole message", ["channel"], registry=REGISTRY)
 
 

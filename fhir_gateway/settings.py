@@ -35,6 +35,15 @@ class Settings(BaseSettings):
         5, ge=0, le=60, description="Business days before the appointment by which records must be in, where a checklist names none"
     )
     request_days: int = Field(7, ge=1, le=90, description="Days until a requested record is due, where neither appointment nor checklist says")
+    expire_days: int = Field(
+        0, ge=0, le=3650, description="Days after which a referral the clinic has not accepted expires by itself; 0: never, staff let it expire"
+    )
+    chase: Literal["by-hand", "on-acceptance", "on-receipt"] = Field(
+        "by-hand",
+        description="When missing records are asked for without a person doing it: never, once the clinic has accepted the case, or as soon as it is received",
+    )
+    remind_days: str = Field("3,6", description="Days after asking on which an unanswered request is sent again, separated by commas; empty: never")
+    escalate_days: int = Field(1, ge=0, le=90, description="Days after its due date when an unanswered request is handed to the staff")
 
     mllp_tls_cert: Path | None = Field(None, description="PEM certificate chain: turns MLLP into MLLPS")
     mllp_tls_key: Path | None = Field(None, description="PEM private key of that certificate")
@@ -52,6 +61,16 @@ class Settings(BaseSettings):
     strict_references: bool = Field(True, description="Refuse a local reference to a resource that does not exist")
     update_as_create: bool = Field(True, description="PUT to an id that does not exist creates it")
 
+    base_url: str = Field("", description="Address of the FHIR base as partners reach it (https://…/fhir); empty: this machine's own")
+    application: str = Field("GATEWAY", description="Name of this application in HL7 v2 messages it sends (MSH-3)")
+    facility: str = Field("", description="Name of the clinic in HL7 v2 messages it sends (MSH-4); empty: the clinic's name")
+    send_seconds: float = Field(
+        15, gt=0, description="A partner that has not answered a message, request or notification after this time is tried again later"
+    )
+    retry_hours: float = Field(
+        8, gt=0, description="How long something that can't be delivered is tried again before it is given up and shown to staff"
+    )
+
     worker_seconds: float = Field(5, gt=0, description="How often the worker looks for cases whose time has come and for things to send")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe event that is logged")
 
@@ -64,6 +83,24 @@ class Settings(BaseSettings):
             except (KeyError, ValueError, OSError):
                 raise ValueError(f"{value!r} is not a time zone name such as Europe/Berlin") from None
         return value
+
+    @field_validator("remind_days")
+    @classmethod
+    def _days_listed(cls, value: str) -> str:
+        if not all(part.strip().isdecimal() for part in value.split(",") if part.strip()):
+            raise ValueError("names days as whole numbers separated by commas, such as 3,6")
+        return value
+
+    @property
+    def fhir_base(self) -> str:
+        """The FHIR base in what is sent to partners."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.base_url.rstrip("/") or f"http://{host}:{self.http_port}/fhir"
+
+    @property
+    def reminders(self) -> tuple[int, ...]:
+        """Days after asking, in order."""
+        return tuple(sorted(int(part) for part in self.remind_days.split(",") if part.strip()))
 
     @property
     def zone(self) -> ZoneInfo:

@@ -128,6 +128,8 @@ class Draft:
     keys: identity keys, strongest first; a draft with none is always created.
     merge: `replace` – the newer version stands alone; `enrich` – element by element, absent means unchanged (people, organisations, coverage).
     deletes: elements the sender deleted with an explicit null (`""`).
+    steps: what the resource says and how far it is come by separate messages (REF^I12 and I13 tell, I14 ends): its `status` follows the order of messages,
+    its content the time in `clock.clinical`, which a message that only names the resource leaves empty.
     """
 
     resource: Json
@@ -136,6 +138,7 @@ class Draft:
     clock: Clock = Clock()
     merge: Literal["replace", "enrich"] = "replace"
     deletes: tuple[str, ...] = ()
+    steps: bool = False
 
 
 @dataclass(frozen=True, slots=True)

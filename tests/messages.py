@@ -30,19 +30,27 @@ def referral(
     control_id: str | None = None,
     sender: str = "NORTHSIDE",
     enhanced: str = "",
+    event: str = "I12",
+    question: str = "",
     **patient: str,
 ) -> bytes:
-    """REF^I12 with one insurance."""
+    """REF^I12 with one insurance; I13 says it anew."""
     reason = "S^Second Opinion^HL70336" if second_opinion else ""
     segments = [
-        f"RF1|A^Accepted^HL70283|R^Routine^HL70280|||O^Outpatient^HL70284|{number}^NORTHSIDE|20260910|||{reason}",
+        f"RF1|A^Accepted^HL70283|R^Routine^HL70280|||O^Outpatient^HL70284|{number}^NORTHSIDE|20260910|||{reason}||||{question}",
         "PRD|RP^Referring Provider^HL70286|Okafor^Daniel^^^Dr|2 Oak St^^Springfield^IL^62701||^WPN^PH^^^217^5550100||1234567893^NPI",
         "PRD|RT^Referred to Provider^HL70286|Lindqvist^Karin^^^Dr|||||1987654325^NPI",
         _patient(**patient),
         f"DG1|1||{diagnosis}^Malignant neoplasm^I10C||20260901|F",
         "IN1|1|PPO^Blue PPO|BLUE01^^^NAIC|Blue Plan||||GRP-7||||20260101|20271231||PPO|Marlowe^Ines|SEL|19710314||||1||||||||||||||M-554321",
     ]
-    return _message("REF^I12^REF_I12", segments, sender=sender, made=made, control_id=control_id, enhanced=enhanced)
+    return _message(f"REF^{event}^REF_I12", segments, sender=sender, made=made, control_id=control_id, enhanced=enhanced)
+
+
+def withdrawal(number: str = "REF-1", *, made: str, sender: str = "NORTHSIDE", **patient: str) -> bytes:
+    """REF^I14: the referral is withdrawn; it says no more than which one."""
+    segments = [f"RF1|P^Pending^HL70283|||||{number}^NORTHSIDE", "PRD|RP^Referring Provider^HL70286|Okafor^Daniel", _patient(**patient)]
+    return _message("REF^I14^REF_I12", segments, sender=sender, made=made)
 
 
 def pathology(

@@ -32,7 +32,7 @@ def record_request(case_task: Json, item: Requirement, *, now: datetime, due: da
         "meta": {"profile": [PROFILE], "tag": [QUEUE]},
         "status": "requested",
         "code": {"coding": [{"system": TASK_CODES, "code": "record-request"}, {"system": CDEX, "code": "data-request-code"}], "text": item.title},
-        "owner": case_task.get("requester") or {"display": item.supplied_by or "referring provider"},
+        "owner": case_task.get("requester") or {"display": ", ".join(item.supplied_by) or "referring provider"},
         "requester": case_task.get("owner") or {"display": "clinic"},
         "restriction": {"period": {"end": due.isoformat()}},
         "input": [
@@ -40,6 +40,23 @@ def record_request(case_task: Json, item: Requirement, *, now: datetime, due: da
             *wanted,
             {"type": _concept(CDEX, "purpose-of-use"), "valueCodeableConcept": _concept(ACT_REASON, purpose)},
             {"type": _concept(CDEX, "signature-flag"), "valueBoolean": signature},
+        ],
+    }
+
+
+def question_request(case_task: Json, question: str, wording: str, checklist: str, *, now: datetime, due: date) -> Json:
+    """Ask the referrer what decides whether a record is required. checklist: `url|version` whose Questionnaire asks it under this linkId."""
+    return child(case_task, "question", now) | {
+        "meta": {"tag": [QUEUE]},
+        "status": "requested",
+        "code": {"coding": [{"system": TASK_CODES, "code": "question"}, {"system": CDEX, "code": "data-request-questionnaire"}], "text": wording},
+        "description": wording,
+        "owner": case_task.get("requester") or {"display": "referring provider"},
+        "requester": case_task.get("owner") or {"display": "clinic"},
+        "restriction": {"period": {"end": due.isoformat()}},
+        "input": [
+            {"type": _concept(TASK_CODES, "question"), "valueString": question},
+            {"type": _concept(CDEX, "questionnaire"), "valueCanonical": checklist.replace(":PlanDefinition:", ":Questionnaire:", 1)},
         ],
     }
 

@@ -46,7 +46,7 @@ def flat(evaluation: Evaluation, checklist: Checklist) -> Json:
     """`{"case": {…}, "gates": {…}, "items": […]}`: absent values are null, references are "Type/id" strings, dates are ISO text.
 
     Beyond the parts PRODUCT fixes: the checklist and its base as `url|version`, `toReturn` (items of which things are here that must go back), and per
-    item `deqm` (the DEQM reason), kind, required, question, custody.
+    item `deqm` (the DEQM reason), kind, required, question and its wording (`asked`), custody.
     """
     items = {item.id: item for item in checklist.items}
     return {
@@ -108,6 +108,7 @@ def _flat_item(judgement: Judgement, item: Requirement) -> Json:
         "suppliers": list(item.supplied_by),
         "required": item.required,
         "question": judgement.question,
+        "asked": item.condition.wording if judgement.question and item.condition else None,
         "custody": [_flat_consignment(one) for one in judgement.custody],
     }
 

@@ -214,7 +214,9 @@ def _decided(item: Requirement, found: Verdict, docket: Docket) -> Verdict:
         return Verdict("waived", waiver.reason, (), waiver.until, still_to_come(waiver, docket.at))
     request = next((docket.decisions.requests[name] for name in names if name in docket.decisions.requests), None)
     if request and found.state == "missing" and found.reason != "applicability-unknown":
-        return Verdict(request.state, request.reason, found.entries, request.until, (*found.changes, *still_to_come(request, docket.at)))
+        late = request.until is not None and request.until < docket.today and request.state in ("requested", "expected")
+        reason = request.reason or ("overdue" if late else None)
+        return Verdict(request.state, reason, found.entries, request.until, (*found.changes, *still_to_come(request, docket.at)))
     return found
 
 

@@ -1,7 +1,7 @@
 """What people decided about items and records, read from the Tasks that are part of the coordination Task.
 
     code                businessStatus / status                 means
-    record-request      requested, received, accepted, ready    the record was asked for (due: restriction.period.end)
+    record-request      requested, received, accepted, ready    the record was asked for (due: restriction.period.end); later it is overdue
                         in-progress, on-hold                    it is on its way, by executionPeriod.end when that is known
                         failed, rejected                        it can't be supplied; statusReason says why
     item-waiver         completed                               the clinic does without, until restriction.period.end
@@ -71,6 +71,8 @@ def decisions(tasks: Iterable[Json], at: Moment) -> Decisions:
     judgements: dict[tuple[str, str], Claim] = {}
     for task in sorted(tasks, key=_order):
         kinds = {code for system, code in codings(task.get("code")) if system == TASK_CODES or code in CDEX}
+        if "question" in kinds:  # asks whether a record is required, which an answer settles and not the Task
+            continue
         status, until = text(task, "status"), _until(task, "restriction.period.end", at)
         if kinds & (CDEX | {"record-request"}) and status in REQUEST_STATES:
             state = REQUEST_STATES[status]

@@ -166,6 +166,7 @@ TRANSITIONS: Final = (
     T("declined", "reopen", "received", CLINIC, ("status",)),
     T("declined", "resubmit", "received", REFERRER, ("status",)),
     T("cancelled", "reopen", "received", CLINIC, ("status",)),
+    T("cancelled", "resubmit", "received", REFERRER, ("status",)),
     T("expired", "reopen", "received", CLINIC, ("status",)),
     T("expired", "resubmit", "received", REFERRER, ("status",)),
     *(T(state.name, "void", "entered-in-error", EITHER) for state in CASE_STATES if state.name != "entered-in-error"),
@@ -174,6 +175,10 @@ TABLE: Final = {(row.source, row.event): row for row in TRANSITIONS}
 
 # Elements of the coordination Task that never change: they say whose case it is.
 FIXED: Final = ("focus", "for", "code", "groupIdentifier", "intent")
+
+
+# What the placer asks by a status of the ServiceRequest, the plainest event first.
+WITHDRAWN: Final = {"revoked": ("cancel", "cancel-request"), "entered-in-error": ("void",)}
 
 
 class IllegalTransition(ValueError):
@@ -251,6 +256,24 @@ def check_task_write(old: Json, new: Json, actor: str = "clinic") -> T | None:
     if row is None:
         raise IllegalTransition(before, "write", options, f"{after} can't be reached")
     return row
+
+
+def check_request_write(state: str, old: str, new: str) -> None:
+    """May ServiceRequest.status of a case's referral change so? The placer withdraws it and may send it again; the rest follows the case (COW).
+
+    Raises IllegalTransition naming what is legal.
+    """
+    if old == new:
+        return
+    options = tuple(row.event for row in legal(state, "referrer"))
+    if new in WITHDRAWN:
+        wanted: tuple[str, ...] = WITHDRAWN[new]
+    elif BY_NAME[state].request != "active":
+        wanted = ("resubmit",) if new == "active" else ()
+    else:
+        wanted = () if new == "completed" else options or ("none",)
+    if not set(wanted) & {*options, "none"}:
+        raise IllegalTransition(state, "write", options, f"ServiceRequest.status {new} is not the sender's to set")
 
 
 def _business(task: Json) -> str | None:

@@ -26,9 +26,13 @@ def two_referrals(patient: str, first: str, second: str, group: str, now: dateti
 
 def already_held(patient: str, order: str, item: Json, now: datetime) -> Json:
     """order: ServiceRequest id of the incoming order. item: the flat item that holds the result."""
+    return _issue("test-already-held", patient, [f"ServiceRequest/{order}", *item["suppliedBy"]], held_in_words(item), now)
+
+
+def held_in_words(item: Json) -> str:
+    """What a sender is told who orders what is held."""
     until = f" until {item['goodUntil']}" if item.get("goodUntil") else ""
-    detail = f"An acceptable result for '{item['title']}' is held already{until}; do not repeat the test"
-    return _issue("test-already-held", patient, [f"ServiceRequest/{order}", *item["suppliedBy"]], detail, now)
+    return f"An acceptable result for '{item['title']}' is held already{until}; do not repeat the test"
 
 
 def held_for(order: Json, items: Iterable[Json], today: date) -> Json | None:

@@ -187,6 +187,8 @@ def print_case(flat: dict[str, Any]) -> None:
     head = flat["case"]
     dates = "   ".join(f"{name} {head[name]}" for name in ("due", "appointment", "decideBy") if head.get(name))
     out.print(f"[bold]Case {head['id']}[/]   state [bold]{head['state']}[/]   as of {head['asOf']}   {dates}")
+    if head.get("route"):
+        out.print(f"  {'goes to':11} {head['route']['serviceLine']}: {destination(head['route'])}", markup=False, soft_wrap=True)
     for name, gate in flat["gates"].items():
         out.print(f"  {name:11} {_gate(gate['state'])}  {gate.get('reason') or ''}")
     table = Table()
@@ -201,6 +203,11 @@ def print_case(flat: dict[str, Any]) -> None:
         )
     out.print(table)
     _print_custody(flat)
+    asked = {item["question"]: item.get("asked") or "" for item in flat["items"] if item.get("question")}
+    if asked:
+        out.print("Asked of the referrer; `fhir-gateway case answer` takes what is told:", markup=False)
+    for question, wording in asked.items():
+        out.print(f"  {question:32} {wording}", markup=False, soft_wrap=True)
 
 
 def _print_custody(flat: dict[str, Any]) -> None:
@@ -211,6 +218,22 @@ def _print_custody(flat: dict[str, Any]) -> None:
             out.print(f"  {item['id']}: {', '.join(told)}" + (f", expected {one['expected']}" if one.get("expected") else ""), markup=False)
     if flat["case"].get("toReturn") and flat["case"]["state"] in CLOSED:
         out.print(f"  [yellow]still to be returned:[/] {', '.join(flat['case']['toReturn'])}")
+
+
+NOWHERE = {
+    "no-service-line": "the clinic holds no active service of this line",
+    "no-reviewer": "no reviewer of a fitting specialty is there on the day",
+    "none-in-network": "no reviewer is in the patient's insurance network",
+    "unknown-network": "whether a reviewer is in the patient's insurance network is not known",
+    "no-coverage": "no insurance in force is held",
+}
+
+
+def destination(route: dict[str, Any]) -> str:
+    """Where a case goes, in one line."""
+    names = ", ".join(one["name"] or one["role"] for one in route["reviewers"][:3])
+    parts = [route["serviceName"] or route["service"] or "", names, NOWHERE.get(route["reason"] or "", "in the patient's insurance network")]
+    return "; ".join(filter(None, parts))
 
 
 def _reference(value: Any) -> str:
@@ -224,4 +247,4 @@ def _gate(state: str) -> str:
     return f"[{GATES.get(state, 'white')}]{state}[/]"
 
 
-from fhir_gateway.cli import custody, opinion  # noqa: E402, F401 - each registers its command on `app`
+from fhir_gateway.cli import custody, opinion, paperwork, routing  # noqa: E402, F401 - their commands join this family

@@ -18,6 +18,7 @@ from fhir_gateway.cases.inforce import content_digest, derived_from, is_seed
 from fhir_gateway.cases.lint import Remark, lint
 from fhir_gateway.cases.listfile import Fault, ListFile
 from fhir_gateway.cases.sheet import COLUMNS, unshown
+from fhir_gateway.cli import forms
 from fhir_gateway.cli.connection import STAFF, gateway
 from fhir_gateway.cli.terminal import note, out, stop
 from fhir_gateway.pipeline import Gateway
@@ -113,6 +114,9 @@ def columns() -> None:
     for name, meaning in COLUMNS.items():
         table.add_row(name, Text(meaning))
     out.print(table)
+
+
+app.command("questionnaire")(forms.questionnaire)
 
 
 def _in_force() -> Lists:

@@ -1,1 +1,1 @@
-"""What the gateway does of its own accord: time passing over cases, notices to partners."""
+"""What the gateway does of its own accord: time passing over cases, messages, requests and notifications to partners."""

@@ -9,6 +9,8 @@ from datetime import date
 from html import escape
 from typing import Any, Final
 
+from fhir_gateway.cases.chase import ours
+
 Json = dict[str, Any]
 
 # Item state and reason → what to do, in words a patient understands. A reason not listed falls back to its state.
@@ -16,6 +18,7 @@ IN_WORDS: Final = {
     "missing": "Please send it.",
     "requested": "We have asked for it and are waiting.",
     "expected": "It is on its way.",
+    "overdue": "We have asked for it and have not heard from you; please send it, or tell us what stands in the way.",
     "received": "We have something that may be it and are checking.",
     "expiring": "The one we have will be too old on the day of the appointment; please send a newer one.",
     "not-acceptable": "What we have can't be used; please send it again.",
@@ -32,7 +35,6 @@ IN_WORDS: Final = {
     "retracted": "The one we had was withdrawn by the sender; please send a new one.",
 }
 
-BY_CLINIC: Final = frozenset({"clinic", "payer"})
 STYLE: Final = """
 body { font: 12pt/1.45 Georgia, serif; color: #111; max-width: 42em; margin: 2.5em auto; padding: 0 1em }
 h1 { font-size: 1.35em; margin-bottom: 0 } table { border-collapse: collapse; width: 100%; margin: 1.2em 0 }
@@ -45,7 +47,7 @@ td:last-child { white-space: nowrap }
 
 def asked_for(flat: Json) -> list[Json]:
     """The items a letter asks for: lacking, and not for the clinic or the payer alone to supply."""
-    return [item for item in flat["items"] if item["gapStatus"] in ("open-gap", "prospective-gap") and not _ours(item)]
+    return [item for item in flat["items"] if item["gapStatus"] in ("open-gap", "prospective-gap") and not ours(item)]
 
 
 def full_name(patient: Json) -> str:
@@ -79,9 +81,3 @@ def _row(item: Json) -> str:
     words = IN_WORDS.get(item.get("reason") or "") or IN_WORDS.get(item["state"], "Please send it.")
     cells = (escape(item["title"]), escape(words), escape(str(item.get("due") or "")))
     return "<tr><td><span class='box'></span></td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
-
-
-def _ours(item: Json) -> bool:
-    """What the clinic settles with the payer is the clinic's own work."""
-    suppliers = set(item.get("suppliers") or ())
-    return bool(suppliers) and suppliers <= BY_CLINIC

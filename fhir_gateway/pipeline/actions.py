@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Any, Final
+from datetime import date, datetime
+from typing import Any
 
-from fhir_gateway.cases import actions
-from fhir_gateway.cases.decisions import CDEX
-from fhir_gateway.cases.evidence import codings
+from fhir_gateway.cases import actions, chase
 from fhir_gateway.cases.requirement import Checklist
 from fhir_gateway.errors import InvalidError, NotFoundError
 from fhir_gateway.pipeline.casework import Casework
+from fhir_gateway.pipeline.chasing import make_requests
 from fhir_gateway.pipeline.steps import Work, follow, step, transition
 from fhir_gateway.security.principal import GATEWAY, Principal
 from fhir_gateway.store import Store, Stored, Transaction
 from fhir_gateway.store.cases import Case
 
 Json = dict[str, Any]
-
-ASKABLE: Final = ("missing", "not-acceptable", "expiring", "declined")
-OPEN_REQUEST: Final = ("requested", "received", "accepted", "ready", "in-progress", "on-hold")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +28,6 @@ class Actions:
     casework: Casework
     clock: Callable[[], datetime]
     verdicts: frozenset[str]
-    request_days: int
 
     def move(self, principal: Principal, name: str, event: str, why: str = "") -> Json:
         """Move a case. Raises TransitionError naming the legal events."""
@@ -52,22 +47,16 @@ class Actions:
         return self._done(principal, name, "confirm", work)
 
     def request(self, principal: Principal, name: str, items: Sequence[str], due: date | None = None) -> Json:
-        """Ask the referrer for records: those named, or every required one that is lacking. An item already asked for is not asked again."""
+        """Ask the referrer for records: those named, or every required one that is lacking; and what decides whether one is required. An item already
+        asked for is not asked again.
+        """
 
         def work(tx: Transaction, case: Case, task: Stored) -> list[Stored]:
             flat, checklist = self._judged(tx, case)
-            lacking = {item["id"]: item for item in flat["items"] if item["state"] in ASKABLE and item["gapStatus"] != "not-applicable"}
-            wanted = [self._item(checklist, item).id for item in items] or list(lacking)
-            asked = {_item_of(t.resource) for t in tx.cases.tasks_of(case) if _asks(t.resource)}
-            by_id = {requirement.id: requirement for requirement in checklist.items}
-            made = []
-            for item in wanted:
-                if item in asked:
-                    continue
-                own = (lacking.get(item) or {}).get("due")
-                until = due or (date.fromisoformat(own) if own else (self.clock() + timedelta(days=self.request_days)).date())
-                made.append(tx.resources.create(actions.record_request(task.resource, by_id[item], now=self.clock(), due=until)))
-            return made
+            held = [stored.resource for stored in tx.cases.tasks_of(case)]
+            by_id = {item["id"]: item for item in flat["items"]}
+            wanted = [by_id[self._item(checklist, item).id] for item in items] or chase.lacking(flat)
+            return make_requests(tx, task, wanted, checklist, held, self.clock(), self.casework.settings, due)
 
         return self._done(principal, name, "request", work)
 
@@ -111,13 +100,3 @@ class Actions:
         if found is None:
             raise NotFoundError(f"{item} is no item of {checklist.title}")
         return found
-
-
-def _asks(task: Json) -> bool:
-    """An open request for a record; a consignment on its way asks for nothing."""
-    kinds = {code for _, code in codings(task.get("code"))}
-    return task.get("status") in OPEN_REQUEST and bool(kinds & (CDEX | {"record-request"}))
-
-
-def _item_of(task: Json) -> str:
-    return next((str(one["valueString"]) for one in task.get("input", ()) if "valueString" in one), "")

@@ -216,6 +216,12 @@ def _state(stored: Stored) -> Json:
     return {"etag": f'W/"{stored.version}"', "lastModified": stored.resource["meta"]["lastUpdated"]}
 
 
+def hinted(response: Json, text: str) -> Json:
+    """The response with something its sender should know (Bundle.entry.response.outcome: hints and warnings)."""
+    outcome = operation_outcome([Issue("information", "informational", text)])
+    return {**response, "response": {**response["response"], "outcome": outcome}}
+
+
 def renewed(response: Json, stored: Stored) -> Json:
     """The response about a resource that was changed again in the same transaction (its case was opened): the version that stands."""
     location = f"{stored.type}/{stored.id}/_history/{stored.version}"

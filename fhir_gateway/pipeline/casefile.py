@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from fhir_gateway.cases import machine
@@ -18,16 +18,18 @@ from fhir_gateway.store.records import aspect
 Json = dict[str, Any]
 
 CLOSED: Final = frozenset({"opinion-issued", "declined", "cancelled", "expired", "entered-in-error"})
+UNDECIDED: Final = frozenset({"received", "awaiting-information", "returned-incomplete"})
 ENDED: Final = frozenset({"cancelled", "noshow", "entered-in-error"})
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A case as held: the rules' view of it, and the stored Task it is moved by."""
+    """A case as held: the rules' view of it, and the stored resources it is moved by."""
 
     file: CaseFile
     task: Stored | None
     appointment: Stored | None
+    referral: Stored
 
 
 def assemble(tx: Transaction, case: Case, as_of: datetime | None = None) -> Held | None:
@@ -50,7 +52,7 @@ def assemble(tx: Transaction, case: Case, as_of: datetime | None = None) -> Held
         tasks=tuple(stored.resource for stored in tx.cases.tasks_of(case, as_of)),
         source=referral.inbox_id,
     )
-    return Held(file, task, appointment)
+    return Held(file, task, appointment, referral)
 
 
 def current_appointment(rows: Sequence[RecordOf]) -> Stored | None:
@@ -83,7 +85,21 @@ def withdrawal_event(referral: Json, state: str) -> str | None:
         return "void" if (state, "void") in machine.TABLE else None
     if status != "revoked" or state in CLOSED:
         return None
-    return next((event for event in ("cancel", "cancel-request") if (state, event) in machine.TABLE), None)
+    return next((event for event in machine.WITHDRAWN["revoked"] if (state, event) in machine.TABLE), None)
+
+
+def expiry(task: Stored, days: int) -> datetime | None:
+    """When a referral nobody has accepted expires by itself, counted from when its case was last moved; None when it does not."""
+    return task.last_updated + timedelta(days=days) if days and machine.state_of(task.resource) in UNDECIDED else None
+
+
+def resubmission_event(referral: Stored, task: Stored, state: str) -> str | None:
+    """`resubmit` when the sender told the referral anew after the clinic's decision; what was on its way before that asks for nothing."""
+    if referral.resource.get("status") != "active" or referral.inbox_id is None or (state, "resubmit") not in machine.TABLE:
+        return None
+    told = referral.clock.message
+    stale = bool(told) and told <= f"{task.last_updated:%Y%m%d%H%M%S%f}"
+    return "resubmit" if referral.last_updated > task.last_updated and not stale else None
 
 
 def _status(appointment: Stored) -> str:

@@ -6,13 +6,14 @@ referrer may not see.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from fhir_gateway import metrics
 from fhir_gateway.cases import answer, machine
+from fhir_gateway.cases.actions import request_status
 from fhir_gateway.cases.choice import Choice
 from fhir_gateway.cases.completeness import evaluate
 from fhir_gateway.cases.evidence import walk
@@ -23,10 +24,13 @@ from fhir_gateway.cases.requirement import Checklist
 from fhir_gateway.errors import NotFoundError
 from fhir_gateway.events import event
 from fhir_gateway.pipeline.announcements import announce
-from fhir_gateway.pipeline.casefile import CLOSED, Held, appointment_event, assemble, withdrawal_event
+from fhir_gateway.pipeline.casefile import CLOSED, Held, appointment_event, assemble, expiry, resubmission_event, withdrawal_event
+from fhir_gateway.pipeline.chasing import by_policy, close_answered, queue_requests
 from fhir_gateway.pipeline.checklists import Checklists, Lists
+from fhir_gateway.pipeline.directory import Directories
 from fhir_gateway.pipeline.notices import notice
-from fhir_gateway.pipeline.results import Judged
+from fhir_gateway.pipeline.results import After, Judged
+from fhir_gateway.pipeline.subscriptions import requested
 from fhir_gateway.security.principal import GATEWAY, Principal
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Stored, Transaction
@@ -47,6 +51,7 @@ class Casework:
     opinion_codes: frozenset[Code]
     policy: Policy
     settings: Settings
+    directories: Directories = field(default_factory=Directories)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Casework:
@@ -57,27 +62,44 @@ class Casework:
 
     # After a write
 
-    def after(self, tx: Transaction, written: Sequence[Stored], at: datetime) -> list[str]:
-        """Open the cases that referrals among `written` call for, then judge every case the writes touch, once; their ServiceRequest ids."""
+    def after(self, tx: Transaction, written: Sequence[Stored], at: datetime) -> After:
+        """Open the cases that referrals among `written` call for, then judge every case the writes touch, once."""
         if not written:
-            return []
+            return After()
         staff = tx.on_behalf_of(GATEWAY)
         opened = list(self._referrals(staff, written))
         for referral in opened:
             self._open(tx.on_behalf_of(Principal("gateway", referral.owner)), referral, written, at)
         if any(stored.type == "PlanDefinition" for stored in written):
             self.checklists.saved(tx, written, at)
+        self.directories.saved(tx, written, self.checklists, at)
         touched = staff.cases.touched_by([stored.reference for stored in written])
-        judged = [done for case in touched if (done := self.judge(staff, case, at, "written"))]
-        notice(staff, written, [referral.id for referral in opened], at, self.settings.zone)
+        judged = [done for case in touched for done in self._chased(staff, case, at, "written")]
+        hints = notice(staff, written, [referral.id for referral in opened], at, self.settings.zone)
+        requested(staff, written)
+        queue_requests(staff, at, self.settings)
         announce(staff, judged)
-        return [case.service_request_id for case in touched]
+        return After(tuple(case.service_request_id for case in touched), hints)
 
     def reevaluate(self, tx: Transaction, service_request_id: str, at: datetime) -> None:
         """Judge one case because time has passed."""
         case = tx.cases.get(f"ServiceRequest/{service_request_id}", lock=True)
-        if case is not None and (judged := self.judge(tx, case, at, "time")):
-            announce(tx, [judged])
+        if case is not None:
+            judged = list(self._chased(tx, case, at, "time"))
+            queue_requests(tx, at, self.settings)
+            announce(tx, judged)
+
+    def _chased(self, tx: Transaction, case: Case, at: datetime, why: str) -> Iterator[Judged]:
+        """Judge a case; end the requests that are answered, and where policy asks for what it lacks, judge it again with that asked for."""
+        judged = self.judge(tx, case, at, why)
+        if judged is None:
+            return
+        yield judged
+        close_answered(tx, judged, at)
+        if by_policy(tx, judged, self.checklists.current(tx).checklist(judged.tumour_group), at, self.settings):
+            again = tx.cases.get(f"ServiceRequest/{case.service_request_id}")
+            if again is not None and (after := self.judge(tx, again, at, "asked")):
+                yield after
 
     def judge(self, tx: Transaction, case: Case, at: datetime, why: str) -> Judged | None:
         """Evaluate a case, move it where its rules say, and keep the answer; None when its referral is gone."""
@@ -92,12 +114,15 @@ class Casework:
         confirmed = second_opinion(held.file.referral, self.opinion_codes, held.file.task)
         if task is not None and (changed := tagged(task.resource, confirmed=confirmed, flagged=choice.flagged)):
             tx.on_behalf_of(Principal("gateway", task.owner)).resources.update(changed)
-        flat = answer.flat(evaluation, checklist)
+        flat = self.directories.routed(tx, answer.flat(evaluation, checklist), held.file, choice.name, self.moment(at))
         closed = evaluation.state in CLOSED
+        end = expiry(task, self.settings.expire_days) if task is not None else None
+        if end is not None and end < (evaluation.next_change or end + timedelta(1)):
+            flat["case"]["nextChange"] = end.isoformat()
         tx.cases.save(case.service_request_id, flat, closed=closed, confirmed=confirmed, tumour_group=choice.name)
         metrics.EVALUATIONS.labels(why).inc()
         event("case-evaluated", "debug", case=case.service_request_id, open_items=len(evaluation.open_items), why=why)
-        return Judged(case, flat, held.file, task)
+        return Judged(case, flat, held.file, task, choice.name)
 
     # Reading
 
@@ -154,7 +179,7 @@ class Casework:
     def _answer(self, tx: Transaction, case: Case, as_of: datetime | None, now: datetime) -> tuple[Json, Checklist]:
         """The kept answer while it holds, with the list it was judged by; a fresh one for another moment or when its time is up. Nothing is stored."""
         fresh = as_of is not None or case.evaluation is None or (case.next_change is not None and case.next_change <= now)
-        if not fresh and case.evaluation is not None and "base" in case.evaluation["case"]:
+        if not fresh and case.evaluation is not None and case.evaluation["case"].keys() >= {"base", "route"}:
             checklist = self.checklists.version(tx, case.checklist, case.evaluation["case"]["base"])
             if checklist is not None:
                 return case.evaluation, checklist
@@ -162,8 +187,8 @@ class Casework:
         if held is None:
             raise NotFoundError("There was no such case then")
         lists = self.checklists.current(tx) if as_of is None else self.checklists.at(tx, as_of)
-        _, checklist, evaluation = self._evaluated(held.file, lists, as_of or now)
-        return answer.flat(evaluation, checklist), checklist
+        choice, checklist, evaluation = self._evaluated(held.file, lists, as_of or now)
+        return self.directories.routed(tx, answer.flat(evaluation, checklist), held.file, choice.name, self.moment(as_of or now)), checklist
 
     def _evaluated(self, file: CaseFile, lists: Lists, at: datetime) -> tuple[Choice, Checklist, Evaluation]:
         choice = lists.chooser.choose(diagnoses(file))
@@ -207,15 +232,31 @@ class Casework:
     def _followed(self, tx: Transaction, case: Case, held: Held, at: datetime) -> Held:
         """The case after what its referral and its appointment call for: a withdrawal by the placer, a booking, a move, a no-show."""
         before = case.evaluation["case"].get("appointment") if case.evaluation else None
-        for actor in ("referrer", "clinic"):
+        for actor in ("referrer", "clinic", "rule"):
             if held.task is None:
                 return held
             state = machine.state_of(held.task.resource)
-            wanted = withdrawal_event(held.file.referral, state) if actor == "referrer" else appointment_event(held.appointment, state, before)
+            if actor == "referrer":
+                wanted = withdrawal_event(held.file.referral, state) or resubmission_event(held.referral, held.task, state)
+            elif actor == "clinic":
+                wanted = appointment_event(held.appointment, state, before)
+            else:
+                end = expiry(held.task, self.settings.expire_days)
+                wanted = "expire" if end is not None and end <= at else None
             if wanted is not None and (state, wanted) in machine.TABLE:
                 task = self._move(tx, held.task, state, wanted, actor, at)
-                held = Held(replace(held.file, task=task.resource), task, held.appointment)
-        return held
+                held = replace(held, file=replace(held.file, task=task.resource), task=task)
+        return self._settled(tx, held)
+
+    def _settled(self, tx: Transaction, held: Held) -> Held:
+        """The referral with the status a closed case calls for: a change that was on its way does not reopen what the clinic has ended."""
+        state = machine.state_of(held.file.task)
+        wanted = request_status(state, str(held.file.referral.get("status")))
+        if state not in CLOSED or held.file.referral.get("status") == wanted:
+            return held
+        settler = tx.on_behalf_of(Principal("gateway", held.referral.owner))
+        referral = settler.resources.update({**held.referral.resource, "status": wanted}, clock=held.referral.clock, inbox_id=held.referral.inbox_id)
+        return replace(held, file=replace(held.file, referral=referral.resource), referral=referral)
 
     def _move(self, tx: Transaction, task: Stored, state: str, name: str, actor: str, at: datetime) -> Stored:
         to = machine.move(state, name, actor).to

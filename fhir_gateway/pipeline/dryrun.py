@@ -88,9 +88,9 @@ class DryRun:
     def _touched(self, tx: Transaction, written: Sequence[Stored]) -> str:
         """The one case these writes would open, or else complete. Raises InvalidError when there is none, or more than one."""
         before = {stored.id for stored in written if stored.type == "ServiceRequest" and tx.cases.get(stored.reference)}
-        judged = self.casework.after(tx, written, self.clock())
+        judged = self.casework.after(tx, written, self.clock()).cases
         opened = [identity for identity in judged if identity not in before and any(s.id == identity for s in written)]
-        chosen = opened or judged
+        chosen = opened or list(judged)
         if len(chosen) == 1:
             return chosen[0]
         if not chosen:

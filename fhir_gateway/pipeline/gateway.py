@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -18,9 +18,12 @@ from fhir_gateway.pipeline.actions import Actions
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.custody import Custody
 from fhir_gateway.pipeline.dryrun import DryRun
+from fhir_gateway.pipeline.forms import form_of
 from fhir_gateway.pipeline.intake import FHIR_TYPE, V2_TYPE
 from fhir_gateway.pipeline.messages import V2Intake
 from fhir_gateway.pipeline.opinion import Opinions
+from fhir_gateway.pipeline.outgoing import Outgoing
+from fhir_gateway.pipeline.paperwork import Paperwork
 from fhir_gateway.pipeline.results import RawMessage, Written
 from fhir_gateway.pipeline.search import searched
 from fhir_gateway.pipeline.submissions import BundleIntake
@@ -56,10 +59,12 @@ class Gateway:
         self.casework = Casework.from_settings(settings)
         tables, site = conceptmaps.load(), v2.Site(timezone=settings.source_zone)
         self.messages = V2Intake(self.store, tables, site, self.casework, self.clock)
-        self.actions = Actions(self.store, self.casework, self.clock, codesystems.load()["item-reason"], settings.request_days)
+        self.actions = Actions(self.store, self.casework, self.clock, codesystems.load()["item-reason"])
         self.custody = Custody(self.store, self.casework, self.clock)
+        self.paperwork = Paperwork(self.store, self.casework, self.clock, settings)
         self.opinions = Opinions(self.store, self.casework, self.clock, settings.clinic_name, settings.zone)
         self.dry_run = DryRun(self.store, self.casework, settings, tables, site, self.clock)
+        self.outgoing = Outgoing(self.store, self.casework, settings, self.clock)
         self.bundles = BundleIntake(self.store, self.casework, settings, self.clock)
 
     # Running
@@ -207,6 +212,13 @@ class Gateway:
         self._audit(principal, "completeness", "ServiceRequest", id)
         return guidance
 
+    def questionnaire(self, principal: Principal, id: str) -> Json:
+        """What one checklist asks for, as a Questionnaire. Raises NotFoundError, GoneError."""
+        with translated(), self.store.snapshot(principal) as tx:
+            form = form_of(tx, self.casework.checklists, id)
+        self._audit(principal, "questionnaire", "PlanDefinition", id)
+        return form
+
     def search(self, principal: Principal, type: str, pairs: list[tuple[str, str]], base: str, *, lenient: bool = False) -> Json:
         """A searchset Bundle; `base` is what its links are built from. Unknown parameters are refused, or named and ignored when lenient."""
         with translated(), self.store.snapshot(principal) as tx:
@@ -265,9 +277,10 @@ class Gateway:
 
     def _after(self, tx: Transaction, made: Written) -> Written:
         tx.audit.append("create" if made.created else "update", made.stored.type, made.stored.id)
-        if made.changed:
-            self.casework.after(tx, [made.stored], self.clock())
-        return made
+        if not made.changed:
+            return made
+        after = self.casework.after(tx, [made.stored], self.clock())
+        return replace(made, hint=after.hints.get(made.stored.reference, ""))
 
     def _run(self, principal: Principal, work: Callable[[Transaction], Result]) -> Result:
         with translated():

@@ -7,24 +7,33 @@ from typing import Any
 from fhir_gateway.cases import machine
 from fhir_gateway.errors import ConflictError, TransitionError
 from fhir_gateway.pipeline.adoption import guard_plan, guard_plan_delete
+from fhir_gateway.pipeline.subscriptions import guard_subscription
 from fhir_gateway.store import Transaction
 
 Json = dict[str, Any]
 
 
 def guard_write(tx: Transaction, held: Json | None, resource: Json) -> None:
-    """Raises TransitionError when a write on a coordination Task is no legal move, with the legal ones named; for checklists see `guard_plan`."""
-    if resource.get("resourceType") == "PlanDefinition":
+    """Raises TransitionError when a write on a case's Task or referral is no legal move, with the legal ones named; for checklists see
+    `guard_plan`, for Subscriptions `guard_subscription`.
+    """
+    kind = resource.get("resourceType")
+    if kind == "PlanDefinition":
         guard_plan(tx, held, resource)
-    if resource.get("resourceType") != "Task" or held is None:
+    if kind == "Subscription":
+        guard_subscription(held, resource)
+    if kind not in ("Task", "ServiceRequest") or held is None:
         return
-    case = tx.cases.get(f"Task/{held['id']}")
-    if case is None or case.task_id != held["id"]:
+    case = tx.cases.get(f"{kind}/{held['id']}")
+    if case is None:
         return
     try:
-        machine.check_task_write(held, resource)
+        if kind == "Task":
+            machine.check_task_write(held, resource)
+        else:
+            machine.check_request_write(case.state, str(held.get("status")), str(resource.get("status")))
     except machine.IllegalTransition as refusal:
-        raise TransitionError(str(refusal), "Task.status") from None
+        raise TransitionError(str(refusal), f"{kind}.status") from None
 
 
 def guard_delete(tx: Transaction, held: Json) -> None:

@@ -112,15 +112,22 @@ class V2Intake:
             raise Refused([Finding("error", "205", aside, Location("MSH", 1, 10))], "AR")
         inbox_id = self._kept(tx, arrival, header, same)
         settled = settle(tx, mapped.drafts, inbox_id)
-        self.casework.after(tx, settled.written, arrival.at)
-        asked_about(tx, mapped)
-        answer = self._ack(message, "AA", mapped.findings, arrival)
+        hints = self.casework.after(tx, settled.written, arrival.at).hints
+        findings = [*mapped.findings, *(Finding("warning", "0", hint) for hint in hints.values())]
+        if (case := asked_about(tx, mapped)) is not None:
+            tx.outbox.put(
+                "answer",
+                f"answer/{inbox_id}",
+                {"case": case.service_request_id, "answers": header.control_id},
+                lane=f"case/{case.service_request_id}",
+            )
+        answer = self._ack(message, "AA", findings, arrival)
         tx.inbox.settle(
             inbox_id,
             "processed",
             answer=answer,
             answer_type=V2_TYPE,
-            findings=told(mapped.findings),
+            findings=told(findings),
             ledger=summary(mapped.ledger),
             mapping=v2.MAPPING_VERSION,
         )

@@ -17,14 +17,20 @@ from mappers.result import IdentityKey
 Json = dict[str, Any]
 
 
-def notice(tx: Transaction, written: Sequence[Stored], opened: Sequence[str], at: datetime, zone: tzinfo) -> None:
-    """After cases were judged: two referrals for one question, and orders for tests that are held."""
+def notice(tx: Transaction, written: Sequence[Stored], opened: Sequence[str], at: datetime, zone: tzinfo) -> dict[str, str]:
+    """After cases were judged: two referrals for one question, and orders for tests that are held. What the sender should know of its own orders, by
+    reference.
+    """
     for identity in opened:
         _two_referrals(tx, identity, at)
     carried_out = {str(reference) for stored in written for reference in walk(stored.resource, "basedOn.reference")}
+    hints: dict[str, str] = {}
     for order in written:
         if order.type == "ServiceRequest" and not order.deleted and order.id not in opened and order.reference not in carried_out:
-            _test_held(tx, order, at, zone)
+            hint = _test_held(tx, order, at, zone)
+            if hint is not None:
+                hints[order.reference] = hint
+    return hints
 
 
 def _two_referrals(tx: Transaction, identity: str, at: datetime) -> None:
@@ -37,17 +43,19 @@ def _two_referrals(tx: Transaction, identity: str, at: datetime) -> None:
             _once(tx, f"{first}\t{second}", noticed.two_referrals(case.patient_id, first, second, case.tumour_group, at))
 
 
-def _test_held(tx: Transaction, order: Stored, at: datetime, zone: tzinfo) -> None:
+def _test_held(tx: Transaction, order: Stored, at: datetime, zone: tzinfo) -> str | None:
+    """Written down when an open case holds what this order asks for; the sentence its sender is answered with."""
     patient = str(next(iter(walk(order.resource, "subject.reference")), "")).removeprefix("Patient/")
     if tx.cases.get(order.reference) is not None:
-        return
+        return None
     for case in tx.cases.for_patient([patient]):
         items = (case.evaluation or {}).get("items", ())
         held = noticed.held_for(order.resource, items, at.astimezone(zone).date())
         if held is not None and not case.closed:
             if _once(tx, f"{order.id}\t{held['id']}", noticed.already_held(patient, order.id, held, at)):
                 metrics.AVOIDED_TESTS.inc()
-            return
+            return noticed.held_in_words(held)
+    return None
 
 
 def _once(tx: Transaction, name: str, issue: Json) -> bool:

@@ -6,6 +6,7 @@ final unless it reports a later time; people, organisations and coverage are enr
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from mappers.result import Clock, Draft, Json
@@ -13,12 +14,15 @@ from mappers.result import Clock, Draft, Json
 FINAL_RANK: Final = 50
 """Status rank from which a result counts as final (Clock.rank, set by the mapper's status tables)."""
 _OWN: Final = ("id", "meta")
+_STEP: Final = ("status", "_status")
 
 
 def reconcile(held: Json | None, held_clock: Clock, draft: Draft) -> Json | None:
     """The content the store should hold now, or None when what it holds already stands."""
     if held is None:
         return draft.resource
+    if draft.steps:
+        return _stepped(held, held_clock, draft)
     newer = is_newer(draft.clock, held_clock)
     if draft.merge == "enrich":
         merged = _enrich(held, draft, newer)
@@ -26,6 +30,13 @@ def reconcile(held: Json | None, held_clock: Clock, draft: Draft) -> Json | None
     if not newer or _content(held) == _content(draft.resource):
         return None
     return draft.resource
+
+
+def clock_after(held: Clock, draft: Draft) -> Clock:
+    """The clock of what stands once the draft has been weighed and changed something."""
+    if draft.steps:
+        return Clock(max(held.clinical, draft.clock.clinical), max(held.message, draft.clock.message), draft.clock.rank)
+    return max(held, draft.clock) if draft.merge == "enrich" else draft.clock
 
 
 def is_newer(incoming: Clock, held: Clock) -> bool:
@@ -38,6 +49,19 @@ def is_newer(incoming: Clock, held: Clock) -> bool:
     if incoming.message != held.message:
         return incoming.message > held.message
     return incoming.rank >= held.rank
+
+
+def _stepped(held: Json, held_clock: Clock, draft: Draft) -> Json | None:
+    """A referral told (I12, I13) or ended (I14): the newest telling is the content, the newest message of either kind the status."""
+    merged = held
+    if draft.merge == "replace" and draft.clock.clinical >= held_clock.clinical:
+        only_named = not held_clock.clinical and draft.clock.clinical
+        merged = _enrich(draft.resource, replace(draft, resource=held, deletes=()), newer=False) if only_named else draft.resource
+    elif draft.merge == "enrich":
+        merged = _enrich(held, draft, newer=False)
+    standing = draft.resource if draft.clock.message >= held_clock.message else held
+    merged = {key: value for key, value in merged.items() if key not in _STEP} | {key: standing[key] for key in _STEP if key in standing}
+    return None if _content(merged) == _content(held) else merged
 
 
 def _content(resource: Json) -> Json:

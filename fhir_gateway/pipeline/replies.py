@@ -6,7 +6,7 @@ message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
@@ -49,14 +49,14 @@ class Reply:
         return Standing(row.rf1, row.orc1, row.orc5)
 
 
-def write_replies(style: Style, event: str, reply: Reply, envelope: Envelope) -> list[bytes]:
+def write_replies(style: Style, tellings: Collection[str], reply: Reply, envelope: Envelope) -> list[bytes]:
     """The messages that tell the sender of a transition, in the order they are to be sent; none when there is nothing to tell.
 
-    style: `rri` for chapter 11 (RRI, MDM), `osu` for 360X (OSU, OMG). event: the event of the state machine. The first message has the envelope's
-    control id, further ones `-2`, `-3` … behind it.
+    style: `rri` for chapter 11 (RRI, MDM), `osu` for 360X (OSU, OMG). tellings: names of machine.TELLINGS (`machine.tells`). The first message has the
+    envelope's control id, further ones `-2`, `-3` … behind it.
     """
     made: list[bytes] = []
-    for telling in machine.tells(event, reply.state):
+    for telling in (known for known in machine.TELLINGS if known in tellings):
         for write in _WRITERS[style].get(telling, ()):
             number = len(made) + 1
             numbered = envelope if number == 1 else replace(envelope, control_id=f"{envelope.control_id}-{number}")

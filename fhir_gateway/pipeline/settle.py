@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from fhir_gateway.pipeline.reconcile import reconcile
+from fhir_gateway.pipeline.reconcile import clock_after, reconcile
 from fhir_gateway.pipeline.references import rewritten
 from fhir_gateway.store import Stored, Transaction
 from fhir_gateway.store.ids import new_id
@@ -63,7 +63,7 @@ def _weigh(standing: dict[str, _Standing], reference: str, draft: Draft, held: M
         standing[reference] = end
     content = reconcile(end.content, end.clock, draft)
     if content is not None:
-        end.clock = max(end.clock, draft.clock) if end.content is not None and draft.merge == "enrich" else draft.clock
+        end.clock = clock_after(end.clock, draft) if end.content is not None else draft.clock
         end.content, end.changed = content, True
 
 

@@ -137,7 +137,10 @@ class BundleIntake:
         if self.settings.strict_references:
             coming = {stored.reference for stored in done.written if not stored.deleted}
             writes.check_references(tx, [(f"{e.path}.resource", e.resource) for e in entries if e.resource], coming)
-        self.casework.after(tx, done.written, arrival.at)
+        hints = self.casework.after(tx, done.written, arrival.at).hints
+        for position, entry in enumerate(entries):
+            if (hint := hints.get(f"{entry.type}/{entry.id}")) is not None:
+                done.responses[position] = bundles.hinted(done.responses[position], hint)
         tasks = [position for position, entry in enumerate(entries) if entry.type == "Task" and entry.method in ("POST", "PUT")]
         standing = tx.resources.read_many([f"Task/{entries[position].id}" for position in tasks])
         for position in tasks:  # a Task that became a case's coordination Task has moved on

@@ -15,6 +15,8 @@ Json = dict[str, Any]
 
 INTERACTIONS: Final = ("read", "vread", "create", "update", "delete", "search-type")
 SYSTEM_INTERACTIONS: Final = ("transaction", "batch")
+OPERATIONS: Final[dict[str, tuple[str, ...]]] = {"PlanDefinition": ("questionnaire",), "ServiceRequest": ("completeness", "opinion")}
+"""Type → operations on it; profiles/operationdefinition has the definition of each."""
 SERVED_SINCE: Final = "2026-11-22"
 
 
@@ -63,10 +65,11 @@ def _resources(update_as_create: bool) -> list[Json]:
             "conditionalCreate": True,
             "conditionalRead": "full-support",
             "searchParam": [*common, *sorted(by_type.get(type, ()), key=lambda entry: str(entry["name"]))],
-            **({"operation": _OPERATIONS} if type == "ServiceRequest" else {}),
+            **({"operation": [_operation(name) for name in OPERATIONS[type]]} if type in OPERATIONS else {}),
         }
         for type in sorted(TYPES)
     ]
 
 
-_OPERATIONS: Final = [{"name": name, "definition": canonical("OperationDefinition", name)} for name in ("completeness", "opinion")]
+def _operation(name: str) -> Json:
+    return {"name": name, "definition": canonical("OperationDefinition", name)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -17,11 +18,14 @@ from fhir_gateway.pipeline.results import RawMessage, Written
 from fhir_gateway.pipeline.writes import checked, given_object
 from fhir_gateway.rest import answers, capability, requests
 from fhir_gateway.security.request import principal_of
-from fhir_gateway.validation import shapes
+from fhir_gateway.store import Stored
+from fhir_gateway.validation import Issue, shapes
 from fhir_gateway.validation.primitives import TEXT
 from fhir_gateway.wording import moment_of
 
 FORM: Final = "application/x-www-form-urlencoded"
+INERT: Final = {"Content-Security-Policy": "default-src 'none'; sandbox", "X-Content-Type-Options": "nosniff"}
+"""With bytes somebody else wrote: a browser that shows them runs nothing of them."""
 router = APIRouter()
 Result = TypeVar("Result")
 
@@ -107,6 +111,16 @@ async def dry_run(request: Request) -> Response:
     return answers.answer(await _run(request, lambda: gateway.dry_run.bundle(body, principal, base)))
 
 
+@router.get("/fhir/PlanDefinition/{id}/$questionnaire", summary="What a checklist asks for, as a Questionnaire")
+async def questionnaire(request: Request, id: str) -> Response:
+    """The Questionnaire of one checklist; its QuestionnaireResponse answers what a case's conditions ask."""
+    principal = principal_of(request)
+    answers.check_accept(request)
+    _legal("PlanDefinition", id)
+    gateway: Gateway = request.app.state.gateway
+    return answers.answer(await _run(request, lambda: gateway.questionnaire(principal, id)))
+
+
 @router.post("/fhir/ServiceRequest/{id}/$opinion", summary="Issue the opinion of a case")
 async def opinion(request: Request, id: str) -> Response:
     """The coordination Task with the opinion as its output; the Parameters in the body say the opinion."""
@@ -175,11 +189,15 @@ async def read(request: Request, type: str, id: str) -> Response:
     _legal(type, id)
     if type == "Binary" and (raw := await _run(request, lambda: gateway.raw_message(principal, id))) is not None:
         return _raw(request, raw)
-    answers.check_accept(request)
+    if type != "Binary":
+        answers.check_accept(request)
     stored = await _run(request, lambda: gateway.read(principal, type, id))
     headers = answers.version_headers(stored.version, stored.last_updated)
+    native = _native(request, stored) if type == "Binary" else None
     if requests.not_modified(request, stored.version, stored.last_updated):
         return Response(None, 304, headers)
+    if native is not None:
+        return Response(native.content, 200, {**headers, **INERT}, media_type=native.content_type)
     return answers.answer(stored.body, headers=headers)
 
 
@@ -245,9 +263,19 @@ def _written(request: Request, written: Written) -> Response:
         case "minimal":
             return answers.answer(None, status, headers)
         case "OperationOutcome":
-            return answers.outcome((), status, headers)
+            hints = (Issue("information", "informational", written.hint),) if written.hint else ()
+            return answers.outcome(hints, status, headers)
         case _:
             return answers.answer(stored.body, status, headers)
+
+
+def _native(request: Request, stored: Stored) -> RawMessage | None:
+    """The bytes of a Binary when the client asks for their own type (binary.html#rest), None when it asks for the resource."""
+    given = stored.resource
+    raw = RawMessage(stored.id, base64.b64decode(given.get("data", "")), str(given.get("contentType", "")))
+    kind = raw.content_type.partition(";")[0].strip().lower()
+    answers.check_accept(request, kind)
+    return raw if kind in answers.accepted_types(request) and "_format" not in request.query_params else None
 
 
 def _raw(request: Request, raw: RawMessage) -> Response:

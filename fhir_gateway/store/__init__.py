@@ -16,7 +16,8 @@ from fhir_gateway.store.cases import Case, CaseItem
 from fhir_gateway.store.database import Store
 from fhir_gateway.store.inbox import InboxEntry, InboxLine, content_hash
 from fhir_gateway.store.keys import Holder
-from fhir_gateway.store.outbox import Job
+from fhir_gateway.store.outbox import Job, JobLine
+from fhir_gateway.store.partners import Partner
 from fhir_gateway.store.statistics import Statistics
 from fhir_gateway.store.stored import Stored
 from fhir_gateway.store.transaction import Transaction
@@ -29,6 +30,8 @@ __all__ = [
     "InboxEntry",
     "InboxLine",
     "Job",
+    "JobLine",
+    "Partner",
     "RecordOf",
     "Statistics",
     "Store",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, bindparam, func, insert, select, update
+from sqlalchemy import Select, and_, bindparam, func, insert, literal_column, select, update
 
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.store import compartment, tables
@@ -68,9 +68,9 @@ _MOVE: Final = insert(_V).from_select(
     ["resource", *_MOVED], select(_R.c.pk, *(_R.c[name] for name in _MOVED)).where(_R.c.pk == bindparam("moved_pk"))
 )
 _CHANGE: Final = update(_R).where(_R.c.pk == bindparam("changed_pk"))
-_OWN: Final = and_(_R.c.type == bindparam("type"), _R.c.owner == "")
-_GENERATION: Final = select(func.coalesce(func.sum(_R.c.version), 0)).where(_OWN)
-_CLINICS: Final = select(*COLUMNS).where(_OWN, _R.c.deleted.is_(False)).order_by(_R.c.id)
+_OWN: Final = _R.c.owner == literal_column("''")  # spelled out: a bound value would not be known to fit the index of the clinic's own
+_GENERATION: Final = select(func.coalesce(func.sum(_R.c.version), 0)).where(_R.c.type.in_(bindparam("types", expanding=True)), _OWN)
+_CLINICS: Final = select(*COLUMNS).where(_R.c.type == bindparam("type"), _OWN, _R.c.deleted.is_(False)).order_by(_R.c.id)
 _BATCH: Final = 500
 
 
@@ -162,15 +162,15 @@ class Resources:
         rows = self._work.execute(_OLDER[self._scope], {"type": type, "id": id, **self._values})
         return [current, *(stored_of(row) for row in rows)]
 
-    def generation(self, type: str) -> int | None:
-        """A number that grows with every committed write of a resource of this type that is the clinic's own: an answer kept with it is good while
+    def generation(self, *types: str) -> int | None:
+        """A number that grows with every committed write of a resource of these types that is the clinic's own: an answer kept with it is good while
         it stands. None in a transaction that has written such a resource itself and might yet be rolled back: keep nothing then.
 
-        One index range of the type and no bodies: for types of which the clinic holds few.
+        An index range per type and no bodies: for types of which the clinic holds few. What others sent of them costs nothing.
         """
-        if type in self._work.types:
+        if not self._work.types.isdisjoint(types):
             return None
-        return int(self._work.execute(_GENERATION, {"type": type}).scalar_one())
+        return int(self._work.execute(_GENERATION, {"types": types}).scalar_one())
 
     def clinics_own(self, type: str) -> list[Stored]:
         """The clinic's own resources of a type as they stand, by id; everything of that type, so again for types it holds few of."""

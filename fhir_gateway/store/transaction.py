@@ -8,13 +8,15 @@ from fhir_gateway.store.cases import Cases
 from fhir_gateway.store.inbox import Inbox
 from fhir_gateway.store.keys import Keys
 from fhir_gateway.store.outbox import Outbox
+from fhir_gateway.store.partners import Partners
 from fhir_gateway.store.resources import Resources
 from fhir_gateway.store.search import Page, SearchQuery, page
+from fhir_gateway.store.stored import Stored
 from fhir_gateway.store.work import Work
 
 
 class Transaction:
-    """resources, keys, inbox, cases, outbox, audit: see the class of each. Not to be used after its `with` block."""
+    """resources, keys, inbox, cases, outbox, partners, audit: see the class of each. Not to be used after its `with` block."""
 
     def __init__(self, work: Work, principal: Principal) -> None:
         self._work = work
@@ -24,11 +26,16 @@ class Transaction:
         self.inbox = Inbox(work, principal)
         self.cases = Cases(work, principal)
         self.outbox = Outbox(work)
+        self.partners = Partners(work)
         self.audit = Audit(work, principal)
 
     def on_behalf_of(self, principal: Principal) -> Transaction:
         """The same transaction, seen by another principal: the gateway judges a case from all of its records although a referrer sent the message."""
         return Transaction(self._work, principal)
+
+    def written(self) -> list[Stored]:
+        """Every resource this transaction has written so far, each in its latest version, in the order of the first write."""
+        return list(self._work.written.values())
 
     def search(self, type: str, query: SearchQuery) -> Page:
         """One page of a search on a type, as this principal sees it. Raises CursorError."""

@@ -56,6 +56,8 @@ class Work:
         self.write_claims: Callable[[], None] | None = None
         self.types: set[str] = set()
         """Types of the resources this transaction has written."""
+        self.written: dict[tuple[str, str], Stored] = {}
+        """The latest version of each resource this transaction has written."""
 
     @property
     def now(self) -> datetime:
@@ -85,11 +87,13 @@ class Work:
         """A new resource to insert at the next flush."""
         self._new[(stored.type, stored.id)] = stored
         self.types.add(stored.type)
+        self.written[(stored.type, stored.id)] = stored
 
     def change(self, written: Written) -> None:
         """A changed resource whose row is written already; its projections follow at the next flush."""
         self._changed.append(written)
         self.types.add(written.stored.type)
+        self.written[(written.stored.type, written.stored.id)] = written.stored
 
     def waiting(self, type: str, id: str) -> Stored | None:
         """A new resource that is not in the database yet."""

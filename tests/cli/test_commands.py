@@ -153,3 +153,26 @@ def test_the_demo_shows_the_case_going_from_missing_to_received() -> None:
 
 def test_the_fixture_is_the_one_the_stories_use() -> None:
     assert breast_referral().startswith(b"MSH|")
+
+
+def test_partners_are_registered_listed_and_forgotten_and_wrong_ones_refused(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/partners.db"
+    assert run("db", "upgrade", database_url=url).returncode == 0
+    added = run("partner", "add", "NORTHSIDE", "--mllp", "10.0.0.5:2575", "--replies", "rri,siu", database_url=url)
+    assert added.returncode == 0 and b"rri, siu over MLLP to 10.0.0.5:2575" in added.stdout
+    (listed,) = json.loads(run("partner", "list", "--json", database_url=url).stdout)
+    assert (listed["organisation"], listed["mllp"], listed["replies"]) == ("NORTHSIDE", "10.0.0.5:2575", ["rri", "siu"])
+    for wrong in (
+        ("--mllp", "nowhere"),
+        ("--replies", "rri"),
+        ("--mllp", "h:1", "--replies", "rri,osu"),
+        ("--fhir", "ftp://x"),
+        ("--mllp", "h:1", "--replies", "telegram"),
+    ):
+        refused = run("partner", "add", "X", *wrong, database_url=url)
+        assert refused.returncode == 2 and refused.stderr and b"Traceback" not in refused.stderr
+    assert run("partner", "remove", "NORTHSIDE", database_url=url).returncode == 0
+    assert run("partner", "remove", "NORTHSIDE", database_url=url).returncode == 1
+    assert json.loads(run("outbox", "list", "--json", database_url=url).stdout) == []
+    assert run("outbox", "retry", "7", database_url=url).returncode == 1
+    assert run("outbox", "list", "--state", "lost", database_url=url).returncode == 2

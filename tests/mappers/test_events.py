@@ -24,7 +24,8 @@ def story():
 def test_a_changed_and_a_withdrawn_referral_are_the_one_that_was_sent(story):
     referrals = [next(d for d in result.drafts if d.full_url == result.events[0].full_url) for result in story]
     assert len({r.keys for r in referrals}) == 1
-    assert referrals[0].clock < referrals[1].clock < referrals[2].clock
+    assert referrals[0].clock.message < referrals[1].clock.message < referrals[2].clock.message
+    assert [bool(r.clock.clinical) for r in referrals] == [True, True, False], "who only withdraws a referral does not tell it anew"
     assert [r.resource["status"] for r in referrals] == ["active", "active", "revoked"]
 
 

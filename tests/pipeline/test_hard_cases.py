@@ -54,7 +54,9 @@ def test_an_order_for_a_test_that_is_held_is_noticed_and_its_day_named(told: Tol
     told.receives(messages.referral())
     told.receives(messages.blood_count(collected="20260901"))
     (patient,) = told.found("Patient")
-    assert told.posts(order(patient["id"]))[0] == 200
+    status, answer = told.posts(order(patient["id"]))
+    assert status == 200
+    assert "do not repeat" in answer["entry"][0]["response"]["outcome"]["issue"][0]["diagnostics"]
     (issue,) = told.found("DetectedIssue")
     assert validate(issue) == []
     assert issue["code"]["coding"][0]["code"] == "test-already-held"
@@ -157,3 +159,23 @@ def test_a_report_whose_every_value_was_sent_for_the_wrong_patient_reopens_its_i
     item = told.item("pathology-report")
     assert (item["state"], item["reason"]) == ("missing", "retracted")
     assert told.item("er")["state"] == "missing"
+
+
+def test_a_referral_nobody_accepts_expires_where_the_clinic_wants_that_and_comes_back_when_sent_again(told: Told) -> None:
+    told.gateway.settings.expire_days = 30
+    told.receives(messages.referral())
+    told.passes(days=29)
+    assert told.case()["case"]["state"] == "received"
+    told.passes(days=2)
+    assert told.case("REF-1")["case"]["state"] == "expired"
+    told.passes(days=1)
+    told.receives(messages.referral(made="20261012080000-0500"))
+    assert told.case()["case"]["state"] == "received"
+
+
+def test_an_accepted_referral_does_not_expire_by_itself(told: Told) -> None:
+    told.gateway.settings.expire_days = 30
+    told.receives(messages.referral())
+    told.gateway.actions.move(STAFF, "REF-1", "accept")
+    told.passes(days=90)
+    assert told.case()["case"]["state"] == "accepted"

@@ -19,7 +19,7 @@ VISIT = {"resourceType": "Appointment", "id": "visit", "status": "booked", "star
 
 def told(style: Any, event: str, state: str, **more: Any) -> list[v2.Message]:
     reply = Reply(SUBJECT, state, appointment=VISIT, **more)
-    return [v2.read(raw) for raw in write_replies(style, event, reply, ENVELOPE)]
+    return [v2.read(raw) for raw in write_replies(style, machine.tells(event, state), reply, ENVELOPE)]
 
 
 def says(message: v2.Message) -> tuple[str, str]:

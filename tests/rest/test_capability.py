@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ SAMPLES: dict[str, Any] = {
     "date": "2026-03-01", "dateTime": "2026-03-01", "instant": "2026-03-01T10:00:00Z", "time": "10:00:00", "base64Binary": "eA==",
     "xhtml": '<div xmlns="http://www.w3.org/1999/xhtml">x</div>',
 }  # fmt: skip
+DEFINITIONS = Path(__file__).parents[2] / "profiles/operationdefinition"
 VALUES = {"token": "x", "string": "x", "reference": "x", "date": "2026-03-01", "uri": "urn:x:y"}
 
 
@@ -49,6 +51,13 @@ def instance(type: str) -> dict[str, Any]:
     shape = shapes.shape_of_resource(type)
     assert shape is not None
     made = smallest(shape, type)
+    if type == "Subscription":  # what is subscribed must be something that can be told
+        return {
+            **made,
+            "status": "off",
+            "criteria": "Task?status=requested",
+            "channel": {"type": "rest-hook", "endpoint": "https://elsewhere.example/hook"},
+        }
     return {**made, "type": "collection"} if type == "Bundle" else made
 
 
@@ -132,9 +141,16 @@ def test_both_kinds_of_bundle_claimed_are_done(server: Api, rest: dict[str, Any]
         assert decode(response.content)["entry"][0]["response"]["status"] == "201 Created"
 
 
-def test_the_operation_claimed_is_there(server: Api, rest: dict[str, Any]) -> None:
-    claimed = {(claim["type"], operation["name"]) for claim in rest["resource"] for operation in claim.get("operation", ())}
-    assert claimed == {("ServiceRequest", "completeness"), ("ServiceRequest", "opinion")}
+def test_every_operation_claimed_is_there_and_defined(server: Api, rest: dict[str, Any]) -> None:
+    operations = [(claim["type"], operation) for claim in rest["resource"] for operation in claim.get("operation", ())]
+    claimed = {(type, operation["name"]) for type, operation in operations}
+    assert claimed == {("ServiceRequest", "completeness"), ("ServiceRequest", "opinion"), ("PlanDefinition", "questionnaire")}
+    for type, operation in operations:
+        defined = decode((DEFINITIONS / f"{operation['name']}.json").read_bytes())
+        assert validate(defined) == []
+        assert (defined["url"], defined["code"], defined["resource"]) == (operation["definition"], operation["name"], [type])
+    form = decode(server.get("/fhir/PlanDefinition/breast/$questionnaire").content)
+    assert form["resourceType"] == "Questionnaire"
     from tests import messages
 
     server.v2(messages.referral("META-1", mrn="META-1"))

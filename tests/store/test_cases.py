@@ -326,6 +326,8 @@ def test_no_question_about_cases_walks_a_table(store: Store) -> None:
             "history": lambda: tx.resources.history("Patient", "p"),
             "lease": lambda: tx.outbox.lease(NOW, 5, 60, "w"),
             "audit": lambda: tx.audit.of("Patient", "p"),
+            "generation": lambda: tx.resources.generation("PractitionerRole", "HealthcareService"),
+            "clinic's own": lambda: tx.resources.clinics_own("PractitionerRole"),
         }
         for name, question in questions.items():
             with sent(connection) as statements:
@@ -333,3 +335,5 @@ def test_no_question_about_cases_walks_a_table(store: Store) -> None:
             steps = [step for statement, values in statements for step in plan(connection, statement, values)]
             assert any(is_indexed(step) for step in steps), name
             assert [step for step in steps if walks(step)] == [], name
+            own = name in ("generation", "clinic's own")
+            assert not own or any("ix_resource_clinics_own" in step for step in steps), "what senders hold of the type is not looked at"

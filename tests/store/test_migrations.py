@@ -100,5 +100,6 @@ def test_the_migration_scripts_travel_with_the_package() -> None:
     from fhir_gateway.store import migrate
 
     engine = create_engine("sqlite://")
-    assert migrate.head() == "0001"
+    scripts = Path(migrate.__file__).parent / "migrations" / "versions"
+    assert migrate.head() == max(path.name.partition("_")[0] for path in scripts.glob("0*.py"))
     engine.dispose()

@@ -65,3 +65,17 @@ def test_workers_share_the_work_without_waiting_for_each_other(store: Store) -> 
     with store.transaction(CLINIC, NOW) as tx:
         rest = leased(tx, n=100)
     assert {*keys, *rest} == {f"k{n:02d}" for n in range(40)}
+
+
+def test_a_lane_is_done_in_order_and_what_fails_holds_up_what_is_behind_it_only(tx: Transaction) -> None:
+    for name in ("a1", "a2", "a3"):
+        tx.outbox.put("reply", name, None, lane="a")
+    tx.outbox.put("reply", "b1", None, lane="b")
+    first, second, third, other = tx.outbox.lease(NOW, 10, 60, "w1")
+    assert [job.key for job in (first, second, third, other)] == ["a1", "a2", "a3", "b1"]
+    tx.outbox.fail(first.pk, "w1", "away", later(minutes=5))
+    assert tx.outbox.release(second.pk, "w1") and tx.outbox.release(third.pk, "w1")
+    assert leased(tx, worker="w2", minutes=2) == ["b1"], "b1's lease has run out; a2 and a3 wait for a1"
+    assert [job.attempts for job in tx.outbox.lease(later(minutes=6), 10, 60, "w3") if job.key == "a1"] == [2]
+    assert leased(tx, worker="w4", minutes=6) == [], "a1 is in another worker's hands"
+    assert leased(tx, worker="w4", minutes=8) == ["b1", "a1"]

@@ -14,6 +14,7 @@ from fhir_gateway.store.tables.audit import AuditRow
 from fhir_gateway.store.tables.cases import CaseItemRow, CaseKeyRow, CaseRow
 from fhir_gateway.store.tables.inbox import InboxRow
 from fhir_gateway.store.tables.outbox import OutboxRow
+from fhir_gateway.store.tables.partners import PartnerRow
 from fhir_gateway.store.tables.records import RecordLinkRow, RecordRow
 from fhir_gateway.store.tables.resources import ContributorRow, IdentityKeyRow, ResourceRow, VersionRow
 from fhir_gateway.store.tables.search import DateRow, ReferenceRow, StringRow, TokenRow
@@ -43,3 +44,4 @@ case_item = _table(CaseItemRow)
 case_key = _table(CaseKeyRow)
 outbox = _table(OutboxRow)
 audit = _table(AuditRow)
+partner = _table(PartnerRow)

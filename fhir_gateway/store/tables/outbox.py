@@ -12,13 +12,23 @@ from fhir_gateway.store.columns import JsonText, Key, Serial, UtcTime
 
 
 class OutboxRow(SQLModel, table=True):
-    """One thing to do. key: its name, unique, so that nothing is queued twice. A worker holds it until lease_until."""
+    """One thing to do. key: its name, unique, so that nothing is queued twice. A worker holds it until lease_until.
+
+    lane: things of one lane are done one after the other, in the order they were queued; "" for things that wait for nothing but their time.
+    """
 
     __tablename__ = "outbox"
     __table_args__ = (
         Index(
             "ix_outbox_due",
             "due_at",
+            "pk",
+            sqlite_where=text("state = 'pending'"),
+            postgresql_where=text("state = 'pending'"),
+        ),
+        Index(
+            "ix_outbox_lane",
+            "lane",
             "pk",
             sqlite_where=text("state = 'pending'"),
             postgresql_where=text("state = 'pending'"),
@@ -34,6 +44,7 @@ class OutboxRow(SQLModel, table=True):
     pk: int | None = Field(default=None, primary_key=True, sa_type=Serial)
     kind: str = Field(sa_type=Key)
     key: str = Field(unique=True, sa_type=Key)
+    lane: str = Field(default="", sa_type=Key, sa_column_kwargs={"server_default": ""})
     payload: Any = Field(default=None, sa_type=JsonText, nullable=True)
     queued_at: datetime = Field(sa_type=UtcTime)
     due_at: datetime = Field(sa_type=UtcTime)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from fhir_gateway.store.columns import Bytes, Key, Serial, UtcTime
@@ -17,6 +17,7 @@ class ResourceRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("type", "id", name="uq_resource_type_id"),
         Index("ix_resource_type_last_updated", "type", "last_updated", "pk"),
+        Index("ix_resource_clinics_own", "type", "owner", "id", "version", sqlite_where=text("owner = ''"), postgresql_where=text("owner = ''")),
     )
 
     pk: int | None = Field(default=None, primary_key=True, sa_type=Serial)

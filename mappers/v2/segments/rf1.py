@@ -6,6 +6,7 @@ stay in their own tables, where whoever decides about the case can read them.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from mappers.result import Draft, Json
@@ -89,6 +90,7 @@ RF1 = segment(
 def referral(node: Node | None, ctx: Context) -> Draft:
     """The referral of a REF message; without RF1 it is still one, with what the other segments say."""
     draft = ctx.new("ServiceRequest", intent="order", subject=reference(ctx.patient))
+    draft.steps, draft.clock = True, replace(ctx.clock, clinical="" if ctx.event == "cancel" else ctx.clock.message)
     resource = draft.resource
     resource["category"] = [REFERRAL]
     if node is not None:

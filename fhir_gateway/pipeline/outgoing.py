@@ -1,0 +1,109 @@
+"""What the gateway sends of its own accord: leased from the outbox, put into bytes, and settled by what came of it.
+
+The bytes are made here, from what is stored; the edge (`fhir_gateway.outbound`) only carries them. Every sending has a name that stays the same however
+often it is tried (MSH-10, an identifier), so that a partner that got it twice because we crashed in between can tell.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from fhir_gateway import metrics
+from fhir_gateway.events import event
+from fhir_gateway.pipeline import hooks, requests, telling
+from fhir_gateway.pipeline.casework import Casework
+from fhir_gateway.pipeline.chasing import follow_up
+from fhir_gateway.pipeline.delivery import Delivery, Outcome
+from fhir_gateway.security.principal import GATEWAY
+from fhir_gateway.settings import Settings
+from fhir_gateway.store import Job, Store, Transaction
+from fhir_gateway.store.ids import new_id
+
+Json = dict[str, Any]
+Prepare = Callable[[Transaction, Job, Settings], list[Delivery]]
+
+LOCAL: Final = ("remind", "escalate")
+LEASE_FACTOR: Final = 20
+"""A lease lasts this many times as long as one sending may take: a batch of slow partners ends within it, a worker that died is not missed for long."""
+FIRST_WAIT: Final = 10.0
+LONGEST_WAIT: Final = 3600.0
+
+# Kind of job → what is to be sent for it, as things stand now; nothing when there is nobody to tell (any more).
+PREPARE: Final[dict[str, Prepare]] = {
+    "request": requests.record_requests,
+    "opinion": requests.opinion,
+    "hook": hooks.notification,
+    "handshake": hooks.handshake,
+    "reply": telling.reply,
+    "answer": telling.answer,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """Everything it needs, wired once."""
+
+    store: Store
+    casework: Casework
+    settings: Settings
+    clock: Callable[[], datetime]
+    name: str = field(default_factory=new_id)
+
+    def lease(self, n: int) -> list[Job]:
+        """The next things to do. Nobody else is given them while the lease lasts."""
+        now = self.clock()
+        return self.store.run(
+            GATEWAY, now, lambda tx: tx.outbox.lease(now, n, LEASE_FACTOR * self.settings.send_seconds, self.name, [*PREPARE, *LOCAL])
+        )
+
+    def prepare(self, job: Job) -> list[Delivery]:
+        """What to send; a job that is the gateway's own affair is done here and now, and nothing is sent for it."""
+        if job.kind in LOCAL:
+            self._follow_up(job)
+            return []
+        with self.store.snapshot(GATEWAY) as tx:
+            return PREPARE[job.kind](tx, job, self.settings)
+
+    def give_back(self, job: Job) -> None:
+        """A job that was not begun: what goes before it in its lane has to be tried again."""
+        self.store.run(GATEWAY, self.clock(), lambda tx: tx.outbox.release(job.pk, self.name))
+
+    def settle(self, job: Job, outcome: Outcome) -> bool:
+        """Say what came of it: done, to be tried again later, or given up; is it settled for good?"""
+        now = self.clock()
+
+        def work(tx: Transaction) -> Literal["done", "again", "given-up"]:
+            if outcome.good:
+                if tx.outbox.done(job.pk, self.name):
+                    hooks.reached(tx, job)
+                return "done"
+            retry_at = None if outcome.final else self._again(job, now)
+            if tx.outbox.fail(job.pk, self.name, outcome.error, retry_at):
+                hooks.missed(tx, job, outcome.error, gone=retry_at is None)
+            return "again" if retry_at else "given-up"
+
+        became = self.store.run(GATEWAY, now, work)
+        metrics.SENDINGS.labels(job.kind, became).inc()
+        if became != "done":
+            event("not-delivered", "warning", job=job.pk, kind=job.kind, attempts=job.attempts, error=outcome.error, became=became)
+        return became != "again"
+
+    def _again(self, job: Job, now: datetime) -> datetime | None:
+        """Doubling from ten seconds to an hour, with jitter so that what failed together is not tried together; None when its time is over."""
+        if now - job.queued_at >= timedelta(hours=self.settings.retry_hours):
+            return None
+        wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(job.attempts - 1, 20))
+        return now + timedelta(seconds=wait * random.uniform(0.5, 1.0))  # noqa: S311 - not a secret
+
+    def _follow_up(self, job: Job) -> None:
+        now = self.clock()
+
+        def work(tx: Transaction) -> None:
+            if tx.outbox.done(job.pk, self.name) and (changed := follow_up(tx, job.kind, job.payload, now)):
+                self.casework.after(tx, [changed], now)
+
+        self.store.run(GATEWAY, now, work)

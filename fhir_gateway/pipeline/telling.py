@@ -113,7 +113,7 @@ def _reply(tx: Transaction, case: Case, state: str, version: int | None, visit: 
     met = tx.resources.vread("Appointment", visit[0], int(visit[1])) if visit else None
     appointment = met.resource if met is not None and not met.deleted else held.file.appointment
     note = returned_note(tx, case, held.task.resource)
-    author = _party(tx, next(iter(walk(note or {}, "author.reference")), ""))
+    author = _signed_by(tx, note) if note else {}
     replaced = next((str(name) for name in walk(note or {}, "relatesTo.target.reference")), "")
     earlier = tx.resources.read_many([replaced]).get(replaced) if replaced else None
     return Reply(subject, state, reason, appointment, _actors(tx, appointment), note, author or None, earlier.resource if earlier else None)
@@ -127,6 +127,14 @@ def returned_note(tx: Transaction, case: Case, task: Json) -> Json | None:
         return None
     stored = tx.resources.read("DocumentReference", name)
     return None if stored is None or stored.deleted else stored.resource
+
+
+def _signed_by(tx: Transaction, note: Json) -> Json:
+    """The author of a note as held, or as named on it: a signed note goes out with who signed it."""
+    author: Json = next(iter(walk(note, "author")), {})
+    named = {"identifier": [author["identifier"]]} if author.get("identifier") else {}
+    named |= {"name": [{"text": author["display"]}]} if author.get("display") else {}
+    return _party(tx, str(author.get("reference", ""))) or named
 
 
 def _actors(tx: Transaction, appointment: Json | None) -> Mapping[str, Json]:

@@ -164,7 +164,9 @@ def test_the_opinion_goes_back_as_report_and_note_where_consent_covers_it(told: 
     assert kinds(ehr) == ["RRI^I12", "MDM^T02"]
     assert v2.read(ehr.messages[0]).named("RF1")[0].value(4) == "WR"
     note = v2.read(ehr.messages[1])
-    assert note.named("TXA")[0].value(17) == "AU"
+    (txa,) = note.named("TXA")
+    assert txa.value(17) == "AU"
+    assert [txa.value(number, 2) for number in (9, 10, 22)] == ["Dr Karin Lindqvist"] * 3, "a signed note says who signed it"
     assert note.named("OBX")
 
 

@@ -95,7 +95,7 @@ def _compiled(source: str, variables: frozenset[str]) -> Callable[..., list[Any]
 @lru_cache(maxsize=1024)
 def _sees(source: str) -> Literal["variables", "the focus", "the time"]:
     """What an answer depends on: nothing but the variables, the focus as well, or even the moment it is asked. In doubt the later."""
-    tree = fhirpathpy.parser.parse(source)
+    tree = GRAMMAR.parse(source)
     if any(node.get("type") == "Identifier" and node.get("text") in IMPURE for node in _nodes(tree)):
         return "the time"
     return "the focus" if _looks(tree, of_item=False) else "variables"
@@ -109,7 +109,7 @@ def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _looks(node: Mapping[str, Any], *, of_item: bool) -> bool:
     """Does a part of a parsed expression look at the focus? of_item: what begins a path there is an item of what was asked before."""
-    kind, children = node.get("type"), node.get("children") or ()
+    kind, children = node.get("type"), list(node.get("children") or ())
     if kind == "Identifier" and node.get("text") == "context":
         return True
     if kind == "InvocationTerm" and not of_item and _called(children[0]) != "iif":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, Literal
@@ -54,11 +55,12 @@ class Expression:
         key = self._key(focus, given)
         if key is None:
             return self._truth(focus, given)
-        if key not in _kept:
-            if len(_kept) >= _MOST_KEPT:
-                _kept.clear()
-            _kept[key] = self._truth(focus, given)
-        return _kept[key]
+        with suppress(KeyError):  # not looked for first: another thread may empty the table in between
+            return _kept[key]
+        if len(_kept) >= _MOST_KEPT:
+            _kept.clear()
+        _kept[key] = answer = self._truth(focus, given)
+        return answer
 
     def _key(self, focus: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[str, bytes] | None:
         """The expression and a digest of what it looks at; None when the answer depends on more, or holds what JSON can't say."""

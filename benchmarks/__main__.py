@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import intake, mapping
+from benchmarks import completeness, intake, mapping
 
 DEFAULT = Path(__file__).parents[1] / "fixtures/v2/ref_i12/breast-second-opinion/input.hl7"
 
@@ -28,6 +28,14 @@ def main() -> None:
         table.add_column(column, justify="right")
     for run in intake.measure():
         table.add_row(str(run.connections), str(run.messages), f"{run.rate:,.0f}", f"{run.p50 * 1e3:.1f}", f"{run.p99 * 1e3:.1f}")
+    console.print(table)
+    table = Table(
+        title="A case among many: SQLite, one thread; GATEWAY_BENCH_CASES sets how many (100,000 take some minutes to fill)", title_justify="left"
+    )
+    for column in ("what", "cases", "median ms", "p99 ms"):
+        table.add_column(column, justify="right" if column != "what" else "left")
+    for cost in completeness.measure():
+        table.add_row(cost.what, f"{cost.cases:,}", f"{cost.median * 1e3:.2f}", f"{cost.p99 * 1e3:.2f}")
     console.print(table)
 
 

@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "inbox": ("inbox", "app"),
     "partner": ("partners", "app"),
     "outbox": ("partners", "outbox"),
+    "reindex": ("reindexing", "reindex"),
     "db": ("database", "app"),
     "settings": ("serving", "settings"),
 }

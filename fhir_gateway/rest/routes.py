@@ -111,12 +111,14 @@ async def dry_run(request: Request) -> Response:
     return answers.answer(await _run(request, lambda: gateway.dry_run.bundle(body, principal, base)))
 
 
-@router.get("/fhir/PlanDefinition/{id}/$questionnaire", summary="What a checklist asks for, as a Questionnaire")
+@router.api_route("/fhir/PlanDefinition/{id}/$questionnaire", methods=["GET", "POST"], summary="What a checklist asks for, as a Questionnaire")
 async def questionnaire(request: Request, id: str) -> Response:
     """The Questionnaire of one checklist; its QuestionnaireResponse answers what a case's conditions ask."""
     principal = principal_of(request)
     answers.check_accept(request)
     _legal("PlanDefinition", id)
+    if request.method == "POST":
+        _parameter(await _body(request), "")  # it takes none, but what is sent must be Parameters
     gateway: Gateway = request.app.state.gateway
     return answers.answer(await _run(request, lambda: gateway.questionnaire(principal, id)))
 

@@ -7,7 +7,7 @@ patient has no case at all; whether such a record is really this patient's is ju
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 
@@ -59,16 +59,21 @@ def touched(work: Work, names: Sequence[tuple[str, str]]) -> list[str]:
     referrals = {id for type, id in names if type == "ServiceRequest"}
     tasks = {id for type, id in names if type == "Task"}
     ids: set[str] = set()
-    for row in _ABOUT.rows(work, [name for name in names if name[0] not in ("Patient", "Task")], {"moment": milliseconds(work.now)}):
-        patients.update([row.patient_id] if row.patient_id else [])
-        ids.update(row.service_request_id for row in work.execute(_NAMED_BY, {"record_pk": row.pk}))
-    for id in tasks:
-        tasks = tasks | {row.target for row in work.execute(_PART_OF, {"task_id": id})}
-    for column, values in ((_C.c.patient_id, patients), (_C.c.service_request_id, referrals), (_C.c.task_id, tasks)):
-        ordered = sorted(values)
-        for start in range(0, len(ordered), 500):
-            ids.update(work.execute(select(_C.c.service_request_id).where(column.in_(ordered[start : start + 500]))).scalars())
+    about = list(_ABOUT.rows(work, [name for name in names if name[0] not in ("Patient", "Task")], {"moment": milliseconds(work.now)}))
+    patients.update(row.patient_id for row in about if row.patient_id)
+    for records in _batches({row.pk for row in about}):
+        ids.update(work.execute(_NAMED_BY, {"records": records}).scalars())
+    for some in _batches(set(tasks)):
+        tasks.update(work.execute(_PART_OF, {"tasks": some}).scalars())
+    for statement, wanted in ((_OF_PATIENT, patients), (_OF_REFERRAL, referrals), (_OF_TASK, tasks)):
+        for some in _batches(wanted):
+            ids.update(work.execute(statement, {"ids": some}).scalars())
     return sorted(ids)
+
+
+def _batches(values: set[Any]) -> Iterator[list[Any]]:
+    ordered = sorted(values)
+    return (ordered[start : start + 500] for start in range(0, len(ordered), 500))
 
 
 def take_in(work: Work, case_id: str, patient_id: str | None) -> None:
@@ -183,9 +188,13 @@ _ABOUT: Final = PairLookup(
     _R.c.type,
     _R.c.id,
 )
-_NAMED_BY: Final = select(_K.c.service_request_id).join(_L, _L.c.key == _K.c.key).where(_L.c.record == bindparam("record_pk"))
+_NAMED_BY: Final = select(_K.c.service_request_id).join(_L, _L.c.key == _K.c.key).where(_L.c.record.in_(bindparam("records", expanding=True)))
+_OF_PATIENT, _OF_REFERRAL, _OF_TASK = (
+    select(_C.c.service_request_id).where(column.in_(bindparam("ids", expanding=True)))
+    for column in (_C.c.patient_id, _C.c.service_request_id, _C.c.task_id)
+)
 _PART_OF: Final = (
     select(_PART.c.target)
     .join(_R, _R.c.pk == _PART.c.resource)
-    .where(_R.c.type == "Task", _R.c.id == bindparam("task_id"), _PART.c.param == "Task.part-of", _PART.c.target_type == "Task")
+    .where(_R.c.type == "Task", _R.c.id.in_(bindparam("tasks", expanding=True)), _PART.c.param == "Task.part-of", _PART.c.target_type == "Task")
 )

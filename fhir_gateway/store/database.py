@@ -102,8 +102,13 @@ class Store:
         with self._database.read() as connection:
             return statistics.read(Work(connection, self.dialect, None), now.astimezone(UTC))
 
-    def reindex(self, now: datetime, size: int = 200) -> int:
-        """Rebuild search and record rows from the stored resources; how many resources there were."""
+    def size(self) -> int:
+        """How many resources there are, deleted ones included."""
+        with self._database.read() as connection:
+            return reindex.size(Work(connection, self.dialect, None))
+
+    def reindex(self, now: datetime, size: int = 200, progress: Callable[[int], None] | None = None) -> int:
+        """Rebuild search and record rows from the stored resources; how many resources there were. progress: told how many are done."""
         after = total = 0
         while True:
             with self._database.write() as connection:
@@ -111,6 +116,8 @@ class Store:
             if count == 0:
                 return total
             total += count
+            if progress is not None:
+                progress(total)
 
     def close(self) -> None:
         """Commit what waits and close every connection."""

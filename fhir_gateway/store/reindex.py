@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, func, select
 
 from fhir_gateway.store import tables
 from fhir_gateway.store.links import Link
@@ -23,6 +23,11 @@ _V: Final = tables.version
 _T: Final = tables.record
 _NEXT: Final = select(*COLUMNS).where(_R.c.pk > bindparam("after")).order_by(_R.c.pk).limit(bindparam("size")).with_for_update()
 _OLDER: Final = select(_V.c.resource, _V.c.last_updated, _V.c.deleted, _V.c.body).where(_V.c.resource == bindparam("pk")).order_by(_V.c.version)
+
+
+def size(work: Work) -> int:
+    """How many resources there are to go through."""
+    return int(work.execute(select(func.count()).select_from(_R)).scalar_one())
 
 
 def batch(work: Work, search: SearchProjection, after: int, size: int) -> tuple[int, int]:

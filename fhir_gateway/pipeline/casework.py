@@ -26,6 +26,7 @@ from fhir_gateway.events import event
 from fhir_gateway.pipeline.announcements import announce
 from fhir_gateway.pipeline.casefile import CLOSED, Held, appointment_event, assemble, resubmission_event, withdrawal_event
 from fhir_gateway.pipeline.checklists import Checklists, Lists
+from fhir_gateway.pipeline.merging import reciprocate
 from fhir_gateway.pipeline.notices import notice
 from fhir_gateway.pipeline.results import Judged
 from fhir_gateway.security.principal import GATEWAY, Principal
@@ -66,6 +67,7 @@ class Casework:
         opened = list(self._referrals(staff, written))
         for referral in opened:
             self._open(tx.on_behalf_of(Principal("gateway", referral.owner)), referral, written, at)
+        written = [*written, *reciprocate(staff, written)]
         if any(stored.type == "PlanDefinition" for stored in written):
             self.checklists.saved(tx, written, at)
         touched = staff.cases.touched_by([stored.reference for stored in written])

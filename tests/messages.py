@@ -98,3 +98,23 @@ def appointment(event: str, start: str, *, made: str, number: str = "REF-1", sta
         f"AIS|1||CONSULT^Consultation^L|{start}|||30|min^^UCUM|||Booked",
     ]
     return _message(f"SIU^{event}^SIU_S12", segments, sender="CLINICSCHED", made=made)
+
+
+NUMBER = "{}^^^NORTHSIDE&2.16.840.1.113883.19.5.1&ISO^MR"
+
+
+def merge(survivor: str = "554321", old: str = "118204", *more: tuple[str, str], made: str = "20260911080000-0500", **patient: str) -> bytes:
+    """ADT^A40: the old number goes, the survivor stays; more: further pairs."""
+    pairs = [(survivor, old), *more]
+    segments = [part for stays, goes in pairs for part in (f"PID|1||{NUMBER.format(stays)}||{_name(**patient)}", f"MRG|{NUMBER.format(goes)}")]
+    return _message("ADT^A40^ADT_A39", ["EVN|A40|20260911", *segments], sender="NORTHSIDE", made=made)
+
+
+def two_patients(event: str, one: str = "554321", other: str = "118204", *, made: str = "20260912080000-0500", **patient: str) -> bytes:
+    """ADT^A24 (one person) or A37 (two people after all)."""
+    segments = [f"EVN|{event}|20260912", *(f"PID|{n}||{NUMBER.format(number)}||{_name(**patient)}" for n, number in enumerate((one, other), 1))]
+    return _message(f"ADT^{event}^ADT_{event}", segments, sender="NORTHSIDE", made=made)
+
+
+def _name(family: str = "Marlowe", given: str = "Ines", born: str = "19710314", sex: str = "F") -> str:
+    return f"{family}^{given}||{born}|{sex}"

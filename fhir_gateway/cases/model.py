@@ -36,7 +36,7 @@ class Record:
 
     reference: "Type/id". received_at: when the gateway got this version (aware). link: "referral" when the record names the
     case's referral, "patient" when it is only about the same patient. source: id of the kept raw message. sender: who sent
-    it. patient: the Patient resource the record itself is about, when it is not the case's own; None means the case's own.
+    it. patient: the Patient resource the record itself is about, when it is not the case's own; None means the case's own, or one linked with it.
     """
 
     reference: str

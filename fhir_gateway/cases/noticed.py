@@ -1,6 +1,7 @@
 """What is worth a person's look although nothing is wrong with any single resource: DetectedIssues about cases. Pure.
 
-two-referrals: two open cases of one patient for one tumour group are shown, never merged. test-already-held: an incoming order for a test whose
+two-referrals: two open cases of one patient for one tumour group are shown, never merged; cases-met-by-merge: neither are two that turn out to be one
+person's. test-already-held: an incoming order for a test whose
 acceptable result is held; each is a test that need not be repeated.
 """
 
@@ -22,6 +23,12 @@ def two_referrals(patient: str, first: str, second: str, group: str, now: dateti
     """patient: Patient id. first, second: ServiceRequest ids, the earlier one first."""
     detail = f"Two open referrals for the same patient and tumour group ({group}); they are not merged: one may be a resubmission"
     return _issue("two-referrals", patient, [f"ServiceRequest/{first}", f"ServiceRequest/{second}"], detail, now)
+
+
+def met_by_merge(patient: str, first: str, second: str, now: datetime) -> Json:
+    """patient: Patient id. first, second: ServiceRequest ids, the earlier one first."""
+    detail = "The patients of two open cases were found to be one person; the cases are not merged: they may ask the same question"
+    return _issue("cases-met-by-merge", patient, [f"ServiceRequest/{first}", f"ServiceRequest/{second}"], detail, now)
 
 
 def already_held(patient: str, order: str, item: Json, now: datetime) -> Json:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from fhir_gateway.cases import machine
 from fhir_gateway.cases.docket import BOOKED
+from fhir_gateway.cases.linkage import whole
 from fhir_gateway.cases.model import CaseFile, Record
 from fhir_gateway.store import Stored, Transaction
 from fhir_gateway.store.attachment import RecordOf
@@ -39,13 +40,14 @@ def assemble(tx: Transaction, case: Case, as_of: datetime | None = None) -> Held
         return None
     rows = tx.cases.records_of(case, as_of)
     task = _one(tx, "Task", case.task_id, as_of) if case.task_id else None
-    patient = _one(tx, "Patient", case.patient_id, as_of) if case.patient_id else None
+    people = tx.identities.person(case.patient_id, as_of) if case.patient_id else frozenset[str]()
+    patient = _person(tx, case.patient_id, people, as_of) if case.patient_id else None
     appointment = current_appointment(rows)
-    others = _other_patients(tx, case, rows)
-    records = tuple(_record(row, case, others) for row in rows if row.stored.type != "Appointment")
+    others = _other_patients(tx, people, rows)
+    records = tuple(_record(row, people, others) for row in rows if row.stored.type != "Appointment")
     file = CaseFile(
         referral=referral.resource,
-        patient=patient.resource if patient else {"resourceType": "Patient"},
+        patient=patient or {"resourceType": "Patient"},
         task=task.resource if task else None,
         records=records,
         appointment=appointment.resource if appointment else None,
@@ -113,9 +115,21 @@ def _one(tx: Transaction, type: str, identity: str, as_of: datetime | None) -> S
     return None if stored is None or stored.deleted else stored
 
 
-def _other_patients(tx: Transaction, case: Case, rows: Sequence[RecordOf]) -> dict[str, Json]:
+def _person(tx: Transaction, identity: str, people: frozenset[str], as_of: datetime | None) -> Json | None:
+    """The case's patient as one person: the case follows the survivor of a merge, and every linked Patient lends its numbers."""
+    if len(people) == 1:
+        alone = _one(tx, "Patient", identity, as_of)
+        return alone.resource if alone else None
+    if as_of is None:
+        held = {stored.id: stored.resource for stored in tx.resources.read_many([f"Patient/{id}" for id in sorted(people)]).values()}
+    else:
+        held = {id: stored.resource for id, stored in tx.resources.as_of("Patient", sorted(people), as_of).items()}
+    return whole(identity, held)
+
+
+def _other_patients(tx: Transaction, people: frozenset[str], rows: Sequence[RecordOf]) -> dict[str, Json]:
     """Patients, other than the case's, that records linked by a referral number are about: their identity must be compared."""
-    wanted = {f"Patient/{patient}" for row in rows if (patient := _patient(row)) and patient != case.patient_id}
+    wanted = {f"Patient/{patient}" for row in rows if (patient := _patient(row)) and patient not in people}
     return {reference: stored.resource for reference, stored in tx.resources.read_many(sorted(wanted)).items()}
 
 
@@ -124,7 +138,7 @@ def _patient(row: RecordOf) -> str | None:
     return found.patient_id if found else None
 
 
-def _record(row: RecordOf, case: Case, others: dict[str, Json]) -> Record:
+def _record(row: RecordOf, people: frozenset[str], others: dict[str, Json]) -> Record:
     stored, patient = row.stored, _patient(row)
     return Record(
         reference=stored.reference,
@@ -133,5 +147,5 @@ def _record(row: RecordOf, case: Case, others: dict[str, Json]) -> Record:
         link=row.link,
         source=stored.inbox_id,
         sender=stored.owner,
-        patient=others.get(f"Patient/{patient}", {"resourceType": "Patient"}) if patient and patient != case.patient_id else None,
+        patient=others.get(f"Patient/{patient}", {"resourceType": "Patient"}) if patient and patient not in people else None,
     )

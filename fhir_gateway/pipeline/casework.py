@@ -28,6 +28,7 @@ from fhir_gateway.pipeline.casefile import CLOSED, Held, appointment_event, asse
 from fhir_gateway.pipeline.chasing import by_policy, close_answered, queue_requests
 from fhir_gateway.pipeline.checklists import Checklists, Lists
 from fhir_gateway.pipeline.directory import Directories
+from fhir_gateway.pipeline.merging import reciprocate
 from fhir_gateway.pipeline.notices import notice
 from fhir_gateway.pipeline.results import After, Judged
 from fhir_gateway.pipeline.subscriptions import requested
@@ -70,6 +71,7 @@ class Casework:
         opened = list(self._referrals(staff, written))
         for referral in opened:
             self._open(tx.on_behalf_of(Principal("gateway", referral.owner)), referral, written, at)
+        written = [*written, *reciprocate(staff, written)]
         if any(stored.type == "PlanDefinition" for stored in written):
             self.checklists.saved(tx, written, at)
         self.directories.saved(tx, written, self.checklists, at)

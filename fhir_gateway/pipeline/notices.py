@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
+from itertools import combinations
 from typing import Any
 
 from fhir_gateway import metrics
@@ -18,11 +19,13 @@ Json = dict[str, Any]
 
 
 def notice(tx: Transaction, written: Sequence[Stored], opened: Sequence[str], at: datetime, zone: tzinfo) -> dict[str, str]:
-    """After cases were judged: two referrals for one question, and orders for tests that are held. What the sender should know of its own orders, by
-    reference.
+    """After cases were judged: two referrals for one question, two cases of one person after all, and orders for tests that are held. What the sender
+    should know of its own orders, by reference.
     """
     for identity in opened:
         _two_referrals(tx, identity, at)
+    if tx.identities.joined:
+        _met_by_merge(tx, [stored.id for stored in written if stored.type == "Patient"], at)
     carried_out = {str(reference) for stored in written for reference in walk(stored.resource, "basedOn.reference")}
     hints: dict[str, str] = {}
     for order in written:
@@ -41,6 +44,15 @@ def _two_referrals(tx: Transaction, identity: str, at: datetime) -> None:
         if other.service_request_id != identity and not other.closed and other.tumour_group == case.tumour_group:
             first, second = sorted((identity, other.service_request_id))
             _once(tx, f"{first}\t{second}", noticed.two_referrals(case.patient_id, first, second, case.tumour_group, at))
+
+
+def _met_by_merge(tx: Transaction, patients: Sequence[str], at: datetime) -> None:
+    for person in {tx.identities.person(patient) for patient in patients}:
+        cases = [case for case in tx.cases.for_patient(person) if not case.closed] if len(person) > 1 else []
+        for first, second in combinations(sorted(cases, key=lambda case: case.service_request_id), 2):
+            if first.patient_id is not None and first.patient_id != second.patient_id:
+                pair = (first.service_request_id, second.service_request_id)
+                _once(tx, "\t".join(pair), noticed.met_by_merge(first.patient_id, *pair, at))
 
 
 def _test_held(tx: Transaction, order: Stored, at: datetime, zone: tzinfo) -> str | None:

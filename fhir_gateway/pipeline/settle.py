@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from fhir_gateway.cases.linkage import pair_of, told
+from fhir_gateway.pipeline.merging import bare, key_of
 from fhir_gateway.pipeline.reconcile import clock_after, reconcile
 from fhir_gateway.pipeline.references import rewritten
 from fhir_gateway.store import Stored, Transaction
@@ -33,13 +35,16 @@ class _Standing:
 
 def settle(tx: Transaction, drafts: Sequence[Draft], inbox_id: str) -> Settled:
     """Write what is new in the drafts, one version per resource. May raise the store's TransientConflict: the whole transaction is then run again."""
-    homes, new = _homes(tx, drafts)
-    addresses = {draft.full_url: f"{draft.resource['resourceType']}/{homes[draft.full_url]}" for draft in drafts}
+    linkages = [draft for draft in drafts if draft.resource["resourceType"] == "Linkage"]
+    homes, new = _homes(tx, [draft for draft in drafts if draft.resource["resourceType"] != "Linkage"])
+    addresses = {draft.full_url: f"{draft.resource['resourceType']}/{homes[draft.full_url]}" for draft in drafts if draft.full_url in homes}
+    drafts = [*(bare(draft) if linkages else draft for draft in drafts if draft.full_url in homes), *_pairs(tx, linkages, addresses, new)]
     held = tx.resources.read_many(sorted(set(addresses.values()) - new))
     addresses[RAW_MESSAGE] = f"Binary/{inbox_id}"
     standing: dict[str, _Standing] = {}
     for draft in drafts:
         _weigh(standing, addresses[draft.full_url], replace(draft, resource=rewritten(draft.resource, addresses.get)), held, new)
+    _join(standing)
     settled = Settled()
     for reference, end in standing.items():
         if not end.changed or end.content is None:
@@ -65,6 +70,32 @@ def _weigh(standing: dict[str, _Standing], reference: str, draft: Draft, held: M
     if content is not None:
         end.clock = clock_after(end.clock, draft) if end.content is not None else draft.clock
         end.content, end.changed = content, True
+
+
+def _pairs(tx: Transaction, linkages: Sequence[Draft], addresses: dict[str, str], new: set[str]) -> list[Draft]:
+    """The Linkages of two Patients, at home under the pair's name. Two numbers that are one Patient here have nothing to link."""
+    kept = []
+    for draft in linkages:
+        pair = pair_of(rewritten(draft.resource, addresses.get))
+        if pair is None:
+            addresses[draft.full_url] = addresses[draft.resource["item"][0]["resource"]["reference"]]
+            continue
+        homes, fresh = _homes(tx, [replace(draft, keys=(key_of(pair.first, pair.second),))])
+        addresses[draft.full_url] = f"Linkage/{homes[draft.full_url]}"
+        new |= fresh
+        kept.append(draft)
+    return kept
+
+
+def _join(standing: Mapping[str, _Standing]) -> None:
+    """The Patients of every Linkage that was changed are linked, or no longer: the newest word on the pair counts, not the newest message."""
+    for end in [end for reference, end in standing.items() if reference.startswith("Linkage/") and end.changed]:
+        pair = pair_of(end.content or {})
+        for identity in (pair.first, pair.second) if pair else ():
+            patient = standing[f"Patient/{identity}"]
+            content = told(patient.content or {}, identity, pair) if pair else None
+            if content is not None and content != patient.content:
+                patient.content, patient.changed = content, True
 
 
 def _homes(tx: Transaction, drafts: Sequence[Draft]) -> tuple[dict[str, str], set[str]]:

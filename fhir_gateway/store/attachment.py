@@ -1,6 +1,7 @@
 """Which records belong to which case: SQL for a rule that depends on what is stored and not on the order it came in.
 
-A record belongs to a case when it names it, or when it is about the case's patient and names no other case. A strong name counts everywhere. A weak
+A record belongs to a case when it names it, or when it is about the case's patient and names no other case. The case's patient is every Patient linked
+with the one the referral named (`identities`). A strong name counts everywhere. A weak
 one (a number without its assigner) may be somebody else's number: it counts between a case and records of its own patient, and for records whose
 patient has no case at all; whether such a record is really this patient's is judged later, from names and birth dates.
 """
@@ -11,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, literal, not_, or_, select, union_all, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, exists, literal, not_, or_, select, union_all, update
 
-from fhir_gateway.store import compartment, tables
+from fhir_gateway.store import compartment, identities, tables
 from fhir_gateway.store.pairs import PairLookup
 from fhir_gateway.store.resources import COLUMNS, Resources, stored_of
 from fhir_gateway.store.stored import Stored, milliseconds
@@ -38,19 +39,35 @@ def records_of(
     work: Work, reach: compartment.Scope, seen: Mapping[str, Any], case_id: str, patient_id: str | None, as_of: datetime | None
 ) -> list[RecordOf]:
     """The records of one case, in order of arrival; at a moment, each in the version of then."""
-    values = {"case_id": case_id, "patient_id": patient_id, **seen}
+    people = identities.person(work, patient_id, as_of) if patient_id is not None else frozenset[str]()
+    values = {"case_id": case_id, "people": sorted(people), **seen}
     if as_of is not None:
         values["moment"] = milliseconds(as_of)
     links: dict[str, Literal["referral", "patient"]] = {}
     found: dict[str, Stored] = {}
-    for row in work.execute(_STATEMENTS[reach, as_of is not None], values):
-        stored = stored_of(row[:-1])
+    rows = work.execute(_STATEMENTS[reach, as_of is not None], values).all()
+    taken = _elsewhere(work, {row.about for row in rows if row.link == "number"}, as_of)
+    for row in rows:
+        if row.link == "number" and row.about in taken:
+            continue
+        stored = stored_of(row[:-2])
         found[stored.reference] = stored
         if links.get(stored.reference) != "referral":
-            links[stored.reference] = row.link
+            links[stored.reference] = "patient" if row.link == "patient" else "referral"
     if as_of is not None:
         found = _then(work, reach, seen, found, as_of)
     return [RecordOf(stored, links[name], stored.last_updated) for name, stored in found.items() if not stored.deleted]
+
+
+def _elsewhere(work: Work, patients: set[str], as_of: datetime | None) -> set[str]:
+    """Those of these Patients who have a case under another number: their records are theirs, whatever bare number they name."""
+    if not patients:
+        return set()
+    persons = {id: whole for id, whole in identities.persons(work, patients, as_of).items() if len(whole) > 1}
+    opened = _opened(_C, as_of is not None)
+    query = select(_C.c.patient_id).where(_C.c.patient_id.in_(sorted(set().union(*persons.values()))), *opened)
+    having = set(work.execute(query, {"moment": milliseconds(as_of)} if as_of else {}).scalars()) if persons else set()
+    return {id for id, whole in persons.items() if whole & having}
 
 
 def touched(work: Work, names: Sequence[tuple[str, str]]) -> list[str]:
@@ -63,6 +80,7 @@ def touched(work: Work, names: Sequence[tuple[str, str]]) -> list[str]:
     patients.update(row.patient_id for row in about if row.patient_id)
     for records in _batches({row.pk for row in about}):
         ids.update(work.execute(_NAMED_BY, {"records": records}).scalars())
+    patients = identities.lately(work, patients) if patients else patients
     for some in _batches(set(tasks)):
         tasks.update(work.execute(_PART_OF, {"tasks": some}).scalars())
     for statement, wanted in ((_OF_PATIENT, patients), (_OF_REFERRAL, referrals), (_OF_TASK, tasks)):
@@ -81,15 +99,19 @@ def take_in(work: Work, case_id: str, patient_id: str | None) -> None:
     named = select(_L.c.record).join(_K, _K.c.key == _L.c.key).where(_K.c.service_request_id == case_id)
     work.execute(update(_T).where(_T.c.orphan, _T.c.pk.in_(named)).values(orphan=False))
     if patient_id is not None:
-        work.execute(update(_T).where(_T.c.orphan, _T.c.patient_id == patient_id).values(orphan=False))
+        people = identities.person(work, patient_id)
+        work.execute(update(_T).where(_T.c.orphan, _T.c.patient_id.in_(sorted(people))).values(orphan=False))
 
 
-def orphans(work: Work, reach: compartment.Scope, seen: Mapping[str, Any], limit: int, after: int) -> list[tuple[int, Stored]]:
-    """Current records with no case, oldest first."""
+def orphans(
+    work: Work, reach: compartment.Scope, seen: Mapping[str, Any], limit: int, after: int, *, expired: bool = False
+) -> list[tuple[int, Stored]]:
+    """Current records with no case, oldest first: those that wait, or those that were given up."""
     query = (
         select(*COLUMNS, _T.c.pk.label("number"))
         .join(_T, _T.c.resource == _R.c.pk)
         .where(_T.c.orphan, _T.c.until.is_(None), _T.c.pk > after, compartment.resources(reach))
+        .where(_T.c.expired.is_not(None) if expired else _T.c.expired.is_(None))
         .order_by(_T.c.pk)
         .limit(limit)
     )
@@ -144,7 +166,7 @@ def _opened(cases: Any, at_moment: bool) -> list[ColumnElement[bool]]:
 
 def _records_statement(reach: compartment.Scope, at_moment: bool) -> Select[Any]:
     case_id: ColumnElement[str] = bindparam("case_id")
-    patient_id: ColumnElement[str] = bindparam("patient_id")
+    about_us = _T.c.patient_id.in_(bindparam("people", expanding=True))
     other = _C.alias("other")
     # A scalar subquery, since PostgreSQL may answer an EXISTS inside an OR by reading every case into a hash.
     homeless = (
@@ -154,13 +176,15 @@ def _records_statement(reach: compartment.Scope, at_moment: bool) -> Select[Any]
         .scalar_subquery()
         .is_(None)
     )
+    ours = or_(_L.c.strong, about_us, _T.c.patient_id.is_(None))
+    # "number": a bare number, of a Patient without a case; whether the person has one is looked up.
     naming = (
-        select(_T.c.resource, literal("referral").label("link"))
+        select(_T.c.resource, case((ours, "referral"), else_="number").label("link"), _T.c.patient_id.label("about"))
         .select_from(_K)
         .join(_L, _L.c.key == _K.c.key)
         .join(_T, _T.c.pk == _L.c.record)
         .where(_K.c.service_request_id == case_id, _valid(at_moment), _no_referral(at_moment))
-        .where(or_(_L.c.strong, _T.c.patient_id == patient_id, _T.c.patient_id.is_(None), homeless))
+        .where(or_(ours, homeless))
     )
     link, key = _L.alias("other_link"), _K.alias("other_key")
     names_another = exists().where(
@@ -168,14 +192,14 @@ def _records_statement(reach: compartment.Scope, at_moment: bool) -> Select[Any]
         key.c.key == link.c.key,
         key.c.service_request_id != case_id,
         other.c.service_request_id == key.c.service_request_id,
-        or_(link.c.strong, other.c.patient_id == _T.c.patient_id),
+        or_(link.c.strong, other.c.patient_id.in_(bindparam("people", expanding=True))),
         *_opened(other, at_moment),
     )
-    about = select(_T.c.resource, literal("patient").label("link")).where(
-        _T.c.patient_id == patient_id, _valid(at_moment), _no_referral(at_moment), not_(names_another)
+    about = select(_T.c.resource, literal("patient").label("link"), _T.c.patient_id.label("about")).where(
+        about_us, _valid(at_moment), _no_referral(at_moment), not_(names_another)
     )
     both = union_all(naming, about).subquery("belonging")
-    return select(*COLUMNS, both.c.link).join(both, both.c.resource == _R.c.pk).where(compartment.resources(reach)).order_by(_R.c.pk)
+    return select(*COLUMNS, both.c.link, both.c.about).join(both, both.c.resource == _R.c.pk).where(compartment.resources(reach)).order_by(_R.c.pk)
 
 
 _PART: Final = tables.reference

@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Row, Select, and_, bindparam, delete, func, or_, select, update
 
 from fhir_gateway.security.principal import Principal
-from fhir_gateway.store import attachment, compartment, tables
+from fhir_gateway.store import attachment, compartment, identities, orphans, tables
 from fhir_gateway.store.attachment import RecordOf
 from fhir_gateway.store.errors import AmbiguousCaseError, NotFoundError
 from fhir_gateway.store.links import referral_keys
@@ -108,6 +108,7 @@ class Cases:
         work.flush()
         keys = referral_keys(service_request)
         work.lock([*([f"patient:{patient_id}"] if patient_id else []), *(f"referral:{key}" for key in keys)])
+        identities.hold(work, [patient_id] if patient_id else [])
         referral = work.execute(_REFERRAL, {"id": id}).first()
         if referral is None:
             raise NotFoundError("ServiceRequest", id)
@@ -217,9 +218,10 @@ class Cases:
         return [CaseItem(**row._mapping) for row in rows]
 
     def for_patient(self, ids: Iterable[str]) -> Sequence[Case]:
-        """Every case of these patients."""
+        """Every case of these patients, under whichever number."""
         self._work.flush()
-        return [case for batch in _batches(ids) for case in self._cases(_C.c.patient_id.in_(batch))]
+        people = set().union(*identities.persons(self._work, ids).values())
+        return [case for batch in _batches(people) for case in self._cases(_C.c.patient_id.in_(batch))]
 
     def by_keys(self, keys: Iterable[str]) -> Sequence[Case]:
         """Every case that answers to one of these names (see `fhir_gateway.store.links`)."""
@@ -246,10 +248,15 @@ class Cases:
         self._work.flush()
         return attachment.tasks_of(self._work, self._scope, self._values, case.task_id, as_of)
 
-    def orphans(self, limit: int = 50, after: int = 0) -> Sequence[tuple[int, Stored]]:
-        """Records no case has taken in, oldest first, each with the number that `after` goes on from."""
+    def orphans(self, limit: int = 50, after: int = 0, *, expired: bool = False) -> Sequence[tuple[int, Stored]]:
+        """Records no case has taken in, oldest first, each with the number that `after` goes on from: those that wait, or those that were given up."""
         self._work.flush()
-        return attachment.orphans(self._work, self._scope, self._values, limit, after)
+        return attachment.orphans(self._work, self._scope, self._values, limit, after, expired=expired)
+
+    def expire_orphans(self, cutoff: datetime, limit: int = 100) -> Sequence[tuple[str, str]]:
+        """Give up records that no case has taken in since before a moment, longest waiting first; (type, id) of each."""
+        self._work.flush()
+        return orphans.expire(self._work, cutoff, limit)
 
     def due_for_evaluation(self, now: datetime, limit: int = 100) -> Sequence[Case]:
         """Cases that time alone may have changed, longest overdue first."""

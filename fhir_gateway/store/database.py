@@ -16,6 +16,7 @@ from fhir_gateway.store.audit import Act
 from fhir_gateway.store.audit_trail import AuditTrail
 from fhir_gateway.store.engine import Database
 from fhir_gateway.store.errors import ConflictError
+from fhir_gateway.store.identities import LinkProjection
 from fhir_gateway.store.records import RecordProjection
 from fhir_gateway.store.retry import ATTEMPTS, has_waited, is_transient, pause
 from fhir_gateway.store.search.index import SearchIndex
@@ -37,7 +38,7 @@ class Store:
         """
         self._database = Database(url, pool_size)
         self._search = SearchProjection(index or SearchIndex.load())
-        self._projections = (self._search, RecordProjection())
+        self._projections = (self._search, LinkProjection(), RecordProjection())
         self._trail = AuditTrail(self._write_acts)
         self.dialect = self._database.dialect
 

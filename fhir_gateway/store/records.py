@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import and_, bindparam, exists, or_, select, update
 
-from fhir_gateway.store import tables
+from fhir_gateway.store import identities, orphans, tables
 from fhir_gateway.store.links import Link, record_links
 from fhir_gateway.store.search.expression import Getter, compile_expression
 from fhir_gateway.store.search.references import local
@@ -57,11 +57,12 @@ _GETTERS: Final[dict[str, tuple[Getter, Getter]]] = {
 }
 _T: Final = tables.record
 _L: Final = tables.record_link
-_CURRENT: Final = select(_T.c.pk, _T.c.resource, _T.c.patient_id).where(
+_CURRENT: Final = select(_T.c.pk, _T.c.resource, _T.c.patient_id, _T.c.expired).where(
     _T.c.resource.in_(bindparam("resources", expanding=True)), _T.c.until.is_(None)
 )
 _LINKS: Final = select(_L.c.record, _L.c.key, _L.c.strong).where(_L.c.record.in_(bindparam("records", expanding=True)))
 _CLOSE: Final = update(_T).where(_T.c.pk == bindparam("record_pk")).values(until=bindparam("moment", type_=_T.c.until.type))
+_REVIVE: Final = update(_T).where(_T.c.pk == bindparam("record_pk")).values(expired=None)
 _TAKEN: Final = or_(
     exists().where(tables.case.c.patient_id == _T.c.patient_id),
     exists().where(and_(_L.c.record == _T.c.pk, tables.case_key.c.key == _L.c.key)),
@@ -96,12 +97,13 @@ class RecordProjection:
     """The record rows of the resources written."""
 
     def write(self, work: Work, written: Sequence[Written]) -> None:
-        """See Projection. An unchanged aspect keeps its row; a changed one ends it and begins another."""
+        """See Projection. An unchanged aspect keeps its row, a changed one ends it and begins another; a new version waits again."""
         records = [one for one in {one.pk: one for one in written}.values() if one.stored.type in RECORDS]
         if not records:
             return
         wanted = {one.pk: None if one.stored.deleted else aspect(one.stored.resource) for one in records}
         work.lock(name for found in wanted.values() if found for name in lock_names(found))
+        identities.hold(work, {found.patient_id for found in wanted.values() if found and found.patient_id})
         held = _held(work, [one.pk for one in records if not one.created])
         begun: list[tuple[Written, Aspect]] = []
         for one in records:
@@ -109,6 +111,8 @@ class RecordProjection:
             row, found = held.get(one.pk), wanted[one.pk]
             if row is not None and row[1] != found:
                 work.execute(_CLOSE, {"record_pk": row[0], "moment": now})
+            elif row is not None and row[2]:
+                work.execute(_REVIVE, {"record_pk": row[0]})
             if found is not None and (row is None or row[1] != found):
                 begun.append((one, found))
         rows = [_row(one, found.patient_id, one.stored.last_updated) for one, found in begun]
@@ -125,17 +129,20 @@ def insert_records(work: Work, rows: Sequence[dict[str, Any]], links: dict[int, 
     if link_rows:
         work.execute(_L.insert(), link_rows)
     work.execute(_TAKE_IN, {"records": list(keys.values())})
+    people = identities.persons(work, [row["patient_id"] for row in rows if row["patient_id"]])
+    for whole in {whole for whole in people.values() if len(whole) > 1}:
+        orphans.settle(work, whole)
 
 
-def _held(work: Work, resources: list[int]) -> dict[int, tuple[int, Aspect]]:
-    """By resource: the current row of each of these records and what it says."""
+def _held(work: Work, resources: list[int]) -> dict[int, tuple[int, Aspect, bool]]:
+    """By resource: the current row of each of these records, what it says, and whether it was given up."""
     rows = work.execute(_CURRENT, {"resources": resources}).all() if resources else ()
     if not rows:
         return {}
     links: dict[int, set[Link]] = {}
     for row in work.execute(_LINKS, {"records": [row.pk for row in rows]}):
         links.setdefault(row.record, set()).add(Link(row.key, row.strong))
-    return {row.resource: (row.pk, Aspect(row.patient_id, frozenset(links.get(row.pk, ())))) for row in rows}
+    return {row.resource: (row.pk, Aspect(row.patient_id, frozenset(links.get(row.pk, ()))), row.expired is not None) for row in rows}
 
 
 def _row(one: Written, patient_id: str | None, since: datetime) -> dict[str, Any]:

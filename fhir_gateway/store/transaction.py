@@ -5,6 +5,8 @@ from __future__ import annotations
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.store.audit import Audit
 from fhir_gateway.store.cases import Cases
+from fhir_gateway.store.compartment import scope
+from fhir_gateway.store.identities import Identities
 from fhir_gateway.store.inbox import Inbox
 from fhir_gateway.store.keys import Keys
 from fhir_gateway.store.outbox import Outbox
@@ -16,7 +18,7 @@ from fhir_gateway.store.work import Work
 
 
 class Transaction:
-    """resources, keys, inbox, cases, outbox, partners, audit: see the class of each. Not to be used after its `with` block."""
+    """resources, keys, inbox, cases, identities, outbox, partners, audit: see the class of each. Not to be used after its `with` block."""
 
     def __init__(self, work: Work, principal: Principal) -> None:
         self._work = work
@@ -25,6 +27,7 @@ class Transaction:
         self.keys = Keys(work)
         self.inbox = Inbox(work, principal)
         self.cases = Cases(work, principal)
+        self.identities = Identities(work, scope(principal))
         self.outbox = Outbox(work)
         self.partners = Partners(work)
         self.audit = Audit(work, principal)

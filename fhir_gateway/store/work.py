@@ -58,6 +58,10 @@ class Work:
         """Types of the resources this transaction has written."""
         self.written: dict[tuple[str, str], Stored] = {}
         """The latest version of each resource this transaction has written."""
+        self.people: dict[str, frozenset[str]] = {}
+        """By Patient id, the Patients found to be the same person (`identities`)."""
+        self.joined = False
+        """Has this transaction written a link between Patients?"""
 
     @property
     def now(self) -> datetime:

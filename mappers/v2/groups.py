@@ -16,6 +16,7 @@ from mappers.v2.message import Message, Segment
 PARENTS: Final = {
     "PD1": ("PID",),
     "NK1": ("PID",),
+    "MRG": ("PID",),
     "PV2": ("PV1",),
     "CTD": ("PRD", "OBR", "PID"),  # provider contact in REF (11.6.4), order contact in ORU
     "IN2": ("IN1",),  # pairs with the IN1 before it (6.5.7)

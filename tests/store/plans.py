@@ -21,6 +21,7 @@ BIG = frozenset(
         "identity_key",
         "record",
         "record_link",
+        "patient_link",
         "inbox",
         "referral_case",
         "case_item",

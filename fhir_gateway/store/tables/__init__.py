@@ -12,6 +12,7 @@ from sqlmodel import SQLModel
 
 from fhir_gateway.store.tables.audit import AuditRow
 from fhir_gateway.store.tables.cases import CaseItemRow, CaseKeyRow, CaseRow
+from fhir_gateway.store.tables.identities import PatientLinkRow
 from fhir_gateway.store.tables.inbox import InboxRow
 from fhir_gateway.store.tables.outbox import OutboxRow
 from fhir_gateway.store.tables.partners import PartnerRow
@@ -38,6 +39,7 @@ reference = _table(ReferenceRow)
 date = _table(DateRow)
 record = _table(RecordRow)
 record_link = _table(RecordLinkRow)
+patient_link = _table(PatientLinkRow)
 inbox = _table(InboxRow)
 case = _table(CaseRow)
 case_item = _table(CaseItemRow)

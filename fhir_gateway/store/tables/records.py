@@ -14,7 +14,11 @@ from fhir_gateway.store.columns import Key, Serial, UtcTime
 
 
 class RecordRow(SQLModel, table=True):
-    """One stretch of time in which a record was about one patient and named the same referrals. orphan: no case has taken it in yet."""
+    """One stretch of time in which a record was about one patient and named the same referrals. orphan: no case has taken it in yet.
+
+    expired: when an orphan was given up: it is offered to nobody and matched with nobody any more (ADR 0015). SQLite uses a partial index only for
+    the very words of its condition, and a boolean is asked for as `= 1` there.
+    """
 
     __tablename__ = "record"
     __table_args__ = (
@@ -23,8 +27,14 @@ class RecordRow(SQLModel, table=True):
         Index(
             "ix_record_orphan",
             "pk",
-            sqlite_where=text("orphan AND until IS NULL"),
+            sqlite_where=text("orphan = 1 AND until IS NULL"),
             postgresql_where=text("orphan AND until IS NULL"),
+        ),
+        Index(
+            "ix_record_waiting",
+            "since",
+            sqlite_where=text("orphan = 1 AND until IS NULL AND expired IS NULL"),
+            postgresql_where=text("orphan AND until IS NULL AND expired IS NULL"),
         ),
     )
 
@@ -34,6 +44,7 @@ class RecordRow(SQLModel, table=True):
     since: datetime = Field(sa_type=UtcTime)
     until: datetime | None = Field(default=None, sa_type=UtcTime)
     orphan: bool
+    expired: datetime | None = Field(default=None, sa_type=UtcTime)
 
 
 class RecordLinkRow(SQLModel, table=True):

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from mappers.result import Draft, EventKind
 from mappers.v2.context import Context
+from mappers.v2.messages.adt_a40 import map_link, map_merge, map_unlink
 from mappers.v2.messages.oru_r01 import map_results
 from mappers.v2.messages.ref_i12 import map_referral
 from mappers.v2.messages.ref_i15 import map_question
@@ -32,6 +33,9 @@ MESSAGES: Final = {
     ("REF", "I13"): MessageType(map_referral, event="modify"),
     ("REF", "I14"): MessageType(map_referral, event="cancel"),
     ("REF", "I15"): MessageType(map_question, ("RF1",), "status"),
+    ("ADT", "A24"): MessageType(map_link),
+    ("ADT", "A37"): MessageType(map_unlink),
+    ("ADT", "A40"): MessageType(map_merge, ("PID", "MRG")),
     ("ORU", "R01"): MessageType(map_results),
     ("SIU", "S12"): MessageType(map_appointment, _SCHEDULED, "book"),
     ("SIU", "S13"): MessageType(map_appointment, _SCHEDULED, "reschedule"),

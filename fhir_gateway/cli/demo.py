@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import tempfile
@@ -31,7 +32,7 @@ from mappers import v2
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that happens. channel: mllp, http or fhir with a file below fixtures/; task: a decision of the clinic, written as FHIR."""
+    """One thing that happens. channel: mllp, http or fhir with a file below fixtures/; task: a decision of the clinic; opinion: its file."""
 
     channel: str
     what: str
@@ -49,7 +50,7 @@ STORY: Final = (
     Step("mllp", "v2/siu_s13/consultation-moved/input.hl7", "SIU^S13: the consultation moves, and every date with it"),
     Step("task", "waive pathology-slides", "the clinic does without the glass slides, and says why"),
     Step("task", "start-review", "the review begins"),
-    Step("task", "issue-opinion", "the opinion is issued: Task and ServiceRequest are completed"),
+    Step("opinion", "cases/breast/opinion.json", "the opinion is issued and signed: note, patient summary, Task and ServiceRequest completed"),
 )
 
 
@@ -82,10 +83,12 @@ def _tell(settings: Settings, fixtures: Path, gateway: Gateway) -> None:
     case = ""
     before: dict[str, Any] = {}
     for number, step in enumerate(STORY, 1):
-        by = "the clinic" if step.channel == "task" else step.channel.upper()
+        by = "the clinic" if step.channel in ("task", "opinion") else step.channel.upper()
         out.print(f"\n[bold cyan]{number}. {by}[/]: {step.title}")
         if step.channel == "task":
             _decide(gateway, case, step.what)
+        elif step.channel == "opinion":
+            gateway.opinions.issue(CLINIC, case, json.loads((fixtures / step.what).read_text(encoding="utf-8")))
         else:
             out.print(f"   → {_send(step.channel, (fixtures / step.what).read_bytes(), settings)}", markup=False)
         case = case or _newest_case(base)

@@ -35,6 +35,7 @@ class Settings(BaseSettings):
         5, ge=0, le=60, description="Business days before the appointment by which records must be in, where a checklist names none"
     )
     request_days: int = Field(7, ge=1, le=90, description="Days until a requested record is due, where neither appointment nor checklist says")
+    orphan_days: int = Field(90, ge=1, le=3650, description="Days a record without a referral waits for one; then it is kept, but offered no more")
 
     mllp_tls_cert: Path | None = Field(None, description="PEM certificate chain: turns MLLP into MLLPS")
     mllp_tls_key: Path | None = Field(None, description="PEM private key of that certificate")

@@ -21,6 +21,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "case": ("cases", "app"),
     "checklist": ("checklist", "app"),
     "inbox": ("inbox", "app"),
+    "intake": ("intake", "app"),
     "db": ("database", "app"),
     "settings": ("serving", "settings"),
 }

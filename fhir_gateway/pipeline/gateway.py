@@ -19,6 +19,7 @@ from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.dryrun import DryRun
 from fhir_gateway.pipeline.intake import FHIR_TYPE, V2_TYPE
 from fhir_gateway.pipeline.messages import V2Intake
+from fhir_gateway.pipeline.orphans import Orphans
 from fhir_gateway.pipeline.results import RawMessage, Written
 from fhir_gateway.pipeline.search import searched
 from fhir_gateway.pipeline.submissions import BundleIntake
@@ -55,6 +56,7 @@ class Gateway:
         tables, site = conceptmaps.load(), v2.Site(timezone=settings.source_zone)
         self.messages = V2Intake(self.store, tables, site, self.casework, self.clock)
         self.actions = Actions(self.store, self.casework, self.clock, codesystems.load()["item-reason"], settings.request_days)
+        self.orphans = Orphans(self.store, self.casework, self.clock, settings.orphan_days)
         self.dry_run = DryRun(self.store, self.casework, settings, tables, site, self.clock)
         self.bundles = BundleIntake(self.store, self.casework, settings, self.clock)
 
@@ -237,13 +239,13 @@ class Gateway:
     # Time
 
     def evaluate_due(self, limit: int) -> int:
-        """Re-evaluate cases that time alone may have changed; how many there were."""
+        """Re-evaluate cases that time alone may have changed, and give up records that have waited too long; how many there were."""
         now = self.clock()
         with self.store.snapshot(GATEWAY) as tx:
             due = [case.service_request_id for case in tx.cases.due_for_evaluation(now, limit)]
         for identity in due:
             self.store.run(GATEWAY, now, lambda tx, identity=identity: self.casework.reevaluate(tx, identity, now))  # type: ignore[misc]
-        return len(due)
+        return len(due) + self.orphans.expire(limit)
 
     def _given(self, raw: bytes, type: str) -> Json:
         return writes.checked(writes.given_object(raw), type)

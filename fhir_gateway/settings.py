@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     )
     remind_days: str = Field("3,6", description="Days after asking on which an unanswered request is sent again, separated by commas; empty: never")
     escalate_days: int = Field(1, ge=0, le=90, description="Days after its due date when an unanswered request is handed to the staff")
+    orphan_days: int = Field(90, ge=1, le=3650, description="Days a record without a referral waits for one; then it is kept, but offered no more")
 
     mllp_tls_cert: Path | None = Field(None, description="PEM certificate chain: turns MLLP into MLLPS")
     mllp_tls_key: Path | None = Field(None, description="PEM private key of that certificate")

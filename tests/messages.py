@@ -118,3 +118,9 @@ def two_patients(event: str, one: str = "554321", other: str = "118204", *, made
 
 def _name(family: str = "Marlowe", given: str = "Ines", born: str = "19710314", sex: str = "F") -> str:
     return f"{family}^{given}||{born}|{sex}"
+
+
+def elsewhere(message: bytes) -> bytes:
+    """The same message from a sender that names the hospital's number without its registered assigner, and knows no member number."""
+    start, end = message.index(b"~M-"), message.index(b"^MB") + 3
+    return (message[:start] + message[end:]).replace(b"&2.16.840.1.113883.19.5.1&ISO", b"")

@@ -5,7 +5,6 @@ Evaluating a case costs the records of that case only.
 
 from __future__ import annotations
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -17,6 +16,7 @@ from fhir_gateway.cases.decisions import CONFIRMED, decisions
 from fhir_gateway.cases.evidence import LOINC, V2_0074, Entry, codings, entry, names, text, walk
 from fhir_gateway.cases.expression import Expression
 from fhir_gateway.cases.facts import facts
+from fhir_gateway.cases.matching import match
 from fhir_gateway.cases.model import CaseFile, Code, Json, Moment, Policy, Record
 from fhir_gateway.cases.opinion import is_opinion
 from fhir_gateway.cases.permission import identity
@@ -56,7 +56,7 @@ class Docket:
         self._by_link: dict[str, list[Entry]] = defaultdict(list)
         self._due: dict[int, date] = {}
         self._truths: dict[str, bool | None] = {}
-        self._mismatch = {id(r.patient): not same_person(r.patient, case.patient) for r in case.records if r.patient is not None}
+        self._mismatch = {id(r.patient): not match(r.patient, case.patient).certain for r in case.records if r.patient is not None}
         self._index()
         self.review_days = self._review_days()
 
@@ -115,7 +115,7 @@ class Docket:
             yield from ((e, False) for e in self._by_type.get(supply.type, ()) if id(e) not in found and _suggests(e, supply))
 
     def unidentified(self, e: Entry) -> bool:
-        """The record names another person than the case does (name and birth date must agree, DOMAIN 3.4)."""
+        """The record names another person than the case does, as far as anybody can tell: name, birth date and an identifier must agree (DOMAIN 3.4)."""
         return e.record.patient is not None and self._mismatch[id(e.record.patient)]
 
     def reports_of(self, e: Entry) -> list[Entry]:
@@ -149,14 +149,6 @@ def booked_start(appointment: Json | None) -> str | None:
         return None
     start = text(appointment, "start")
     return start if instant(start) else None
-
-
-def same_person(one: Json | None, other: Json) -> bool:
-    """Family name and birth date agree (case and accents aside)."""
-    if one is None or (one.get("id") is not None and one.get("id") == other.get("id")):
-        return True
-    families = [{_fold(n) for n in walk(p, "name.family") if isinstance(n, str)} for p in (one, other)]
-    return bool(families[0] & families[1]) and one.get("birthDate") == other.get("birthDate")
 
 
 def _entries(case: CaseFile, at: Moment) -> tuple[Entry, ...]:
@@ -194,8 +186,3 @@ def _suggests(e: Entry, supply: Input) -> bool:
         return False
     sections = {code for code in e.categories if code[0] == V2_0074}
     return sections <= supply.categories
-
-
-def _fold(name: str) -> str:
-    plain = unicodedata.normalize("NFKD", name.casefold())
-    return "".join(c for c in plain if not unicodedata.combining(c)).strip()

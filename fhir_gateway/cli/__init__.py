@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "partner": ("partners", "app"),
     "outbox": ("partners", "outbox"),
     "reindex": ("reindexing", "reindex"),
+    "intake": ("intake", "app"),
     "db": ("database", "app"),
     "settings": ("serving", "settings"),
 }

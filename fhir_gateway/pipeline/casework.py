@@ -23,6 +23,7 @@ from fhir_gateway.cases.referral import is_referral, moved, second_opinion, tagg
 from fhir_gateway.cases.requirement import Checklist
 from fhir_gateway.errors import NotFoundError
 from fhir_gateway.events import event
+from fhir_gateway.pipeline.adoptions import adopt
 from fhir_gateway.pipeline.announcements import announce
 from fhir_gateway.pipeline.casefile import CLOSED, Held, appointment_event, assemble, expiry, resubmission_event, withdrawal_event
 from fhir_gateway.pipeline.chasing import by_policy, close_answered, queue_requests
@@ -76,6 +77,9 @@ class Casework:
             self.checklists.saved(tx, written, at)
         self.directories.saved(tx, written, self.checklists, at)
         touched = staff.cases.touched_by([stored.reference for stored in written])
+        if adopted := adopt(staff, written, opened, touched, at):
+            written = [*written, *adopted]
+            touched = staff.cases.touched_by([stored.reference for stored in written])
         judged = [done for case in touched for done in self._chased(staff, case, at, "written")]
         hints = notice(staff, written, [referral.id for referral in opened], at, self.settings.zone)
         requested(staff, written)

@@ -22,6 +22,7 @@ from fhir_gateway.pipeline.forms import form_of
 from fhir_gateway.pipeline.intake import FHIR_TYPE, V2_TYPE
 from fhir_gateway.pipeline.messages import V2Intake
 from fhir_gateway.pipeline.opinion import Opinions
+from fhir_gateway.pipeline.orphans import Orphans
 from fhir_gateway.pipeline.outgoing import Outgoing
 from fhir_gateway.pipeline.paperwork import Paperwork
 from fhir_gateway.pipeline.results import RawMessage, Written
@@ -63,6 +64,7 @@ class Gateway:
         self.custody = Custody(self.store, self.casework, self.clock)
         self.paperwork = Paperwork(self.store, self.casework, self.clock, settings)
         self.opinions = Opinions(self.store, self.casework, self.clock, settings.clinic_name, settings.zone)
+        self.orphans = Orphans(self.store, self.casework, self.clock, settings.orphan_days)
         self.dry_run = DryRun(self.store, self.casework, settings, tables, site, self.clock)
         self.outgoing = Outgoing(self.store, self.casework, settings, self.clock)
         self.bundles = BundleIntake(self.store, self.casework, settings, self.clock)
@@ -260,13 +262,13 @@ class Gateway:
     # Time
 
     def evaluate_due(self, limit: int) -> int:
-        """Re-evaluate cases that time alone may have changed; how many there were."""
+        """Re-evaluate cases that time alone may have changed, and give up records that have waited too long; how many there were."""
         now = self.clock()
         with self.store.snapshot(GATEWAY) as tx:
             due = [case.service_request_id for case in tx.cases.due_for_evaluation(now, limit)]
         for identity in due:
             self.store.run(GATEWAY, now, lambda tx, identity=identity: self.casework.reevaluate(tx, identity, now))  # type: ignore[misc]
-        return len(due)
+        return len(due) + self.orphans.expire(limit)
 
     def _given(self, raw: bytes, type: str) -> Json:
         return writes.checked(writes.given_object(raw), type)

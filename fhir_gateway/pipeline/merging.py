@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import product
 from typing import Final
 
 from fhir_gateway.cases.evidence import walk
@@ -59,10 +60,11 @@ def join(tx: Transaction, first: str, second: str, *, active: bool, who: str, no
 
 
 def parted(tx: Transaction, one: str, other: str) -> bool:
-    """Has anybody ever taken these two Patients apart? Then no guess joins them again."""
-    holder = next(iter(tx.keys.find([key_of(one, other)])), None)
-    said = tx.resources.read("Linkage", holder.id) if holder else None
-    return (said is not None and said.resource.get("active") is False) or tx.identities.parted(one, other)
+    """Has anybody ever taken the persons of these two Patients apart? Then no guess joins them again."""
+    pairs = list(product(sorted(tx.identities.person(one)), sorted(tx.identities.person(other))))
+    holders = tx.keys.find([key_of(*pair) for pair in pairs])
+    said = tx.resources.read_many([f"Linkage/{holder.id}" for holder in holders]).values()
+    return any(stored.resource.get("active") is False for stored in said) or any(tx.identities.parted(*pair) for pair in pairs)
 
 
 def reciprocate(tx: Transaction, written: Sequence[Stored]) -> list[Stored]:

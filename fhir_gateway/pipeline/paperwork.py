@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from fhir_gateway.cases import paper
 from fhir_gateway.cases.days import span
-from fhir_gateway.cases.docket import same_person
 from fhir_gateway.cases.evidence import walk
+from fhir_gateway.cases.matching import match
 from fhir_gateway.cases.paper import Sheet, Told
 from fhir_gateway.cases.questionnaire import answer_type, questions
 from fhir_gateway.cases.requirement import Checklist, Requirement
@@ -34,6 +34,8 @@ from profiles.codesystems import answer_types
 
 Json = dict[str, Any]
 GONE: Final = "entered-in-error"
+ALIKE: Final = ("certain", "probable")
+"""Grades at which what staff type in may be taken for a person held: they have her before them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ class Paperwork:
         chosen = next(iter(holders), patient_id)
         if chosen:
             held = writes.read(tx, "Patient", chosen)
-            if not same_person(given, held.resource):
+            if match(given, held.resource).grade not in ALIKE:
                 raise ConflictError(f"Patient/{chosen} has another family name or birth date; one of the two is wrong", "Patient.identifier")
             return self._named(tx, held, given)
         alike = [] if new_patient else self._alike(tx, given)
@@ -160,7 +162,7 @@ class Paperwork:
         """Patients held under the same family name and birth date."""
         family = str(given["name"][0]["family"]).replace("\\", "\\\\").replace(",", "\\,")
         query = parse_query("Patient", [("family", family), ("birthdate", given["birthDate"])])
-        return [stored.reference for stored in tx.search("Patient", query).entries if same_person(given, stored.resource)]
+        return [stored.reference for stored in tx.search("Patient", query).entries if match(given, stored.resource).grade in ALIKE]
 
     def _requester(self, tx: Transaction, told: Told, subject: Stored) -> tuple[Json, list[Stored]]:
         if told.by == "patient":

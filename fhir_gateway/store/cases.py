@@ -253,6 +253,10 @@ class Cases:
         self._work.flush()
         return attachment.orphans(self._work, self._scope, self._values, limit, after, expired=expired)
 
+    def orphans_overdue(self, cutoff: datetime) -> bool:
+        """Is there anything that `expire_orphans` would give up?"""
+        return orphans.overdue(self._work, cutoff)
+
     def expire_orphans(self, cutoff: datetime, limit: int = 100) -> Sequence[tuple[str, str]]:
         """Give up records that no case has taken in since before a moment, longest waiting first; (type, id) of each."""
         self._work.flush()

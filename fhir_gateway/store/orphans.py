@@ -49,6 +49,11 @@ def waiting(work: Work, patients: Iterable[str]) -> list[str]:
     return sorted(work.execute(_WAIT, {"people": wanted}).scalars()) if wanted else []
 
 
+def overdue(work: Work, cutoff: datetime) -> bool:
+    """Is there a record that has waited, unchanged, since before `cutoff`?"""
+    return work.execute(_OLD, {"cutoff": cutoff, "most": 1}).first() is not None
+
+
 def expire(work: Work, cutoff: datetime, limit: int) -> list[tuple[str, str]]:
     """Give up records that have waited, unchanged, since before `cutoff`, longest waiting first; (type, id) of each."""
     found = {row.pk: (row.type, row.id) for row in work.execute(_OLD, {"cutoff": cutoff, "most": limit})}

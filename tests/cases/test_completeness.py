@@ -239,7 +239,10 @@ def test_a_record_about_someone_else_is_never_accepted_unseen() -> None:
 
 def test_the_same_person_under_another_number_is_the_same_person() -> None:
     same = {"resourceType": "Patient", "id": "elsewhere", "name": [{"family": "MARLOWE", "given": ["Ines"]}], "birthDate": "1971-03-14"}
-    assert Case().receives(pathology(), link="referral", patient=same).item("pathology-report").state == "accepted"
+    found = Case().receives(pathology(), link="referral", patient=same).item("pathology-report")
+    assert (found.state, found.reason) == ("received", "identity-unconfirmed"), "name and birth date are not enough"
+    numbered = same | {"identifier": [{"system": "urn:example:laboratory", "value": "mrn 554321"}]}
+    assert Case().receives(pathology(), link="referral", patient=numbered).item("pathology-report").state == "accepted"
 
 
 def test_one_identifier_is_not_enough() -> None:

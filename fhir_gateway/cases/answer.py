@@ -41,6 +41,15 @@ ITEM_PARTS: Final = (
     ("source", "valueReference"),
 )
 
+# Beyond PRODUCT: one parameter `route` beside the fixed ones, where the answer has a route.
+ROUTE_PARTS: Final = (
+    ("serviceLine", "valueCode"),
+    ("service", "valueReference"),
+    ("reviewer", "valueReference"),
+    ("inNetwork", "valueBoolean"),
+    ("reason", "valueCode"),
+)
+
 
 def flat(evaluation: Evaluation, checklist: Checklist) -> Json:
     """`{"case": {…}, "gates": {…}, "items": […]}`: absent values are null, references are "Type/id" strings, dates are ISO text.
@@ -134,6 +143,9 @@ def _parameters(answer: Json) -> Json:
     for name, gate in answer["gates"].items():
         parameters.append({"name": "gate", "part": [{"name": "name", "valueCode": name}, *_parts(gate, GATE_PARTS)]})
     parameters += [{"name": "item", "part": _parts(item, ITEM_PARTS)} for item in answer["items"]]
+    if route := answer["case"].get("route"):
+        reviewers = {"reviewer": [one["role"] for one in route["reviewers"]]}
+        parameters.append({"name": "route", "part": _parts(route | reviewers, ROUTE_PARTS)})
     return {"resourceType": "Parameters", "id": PARAMETERS, "parameter": parameters}
 
 

@@ -18,7 +18,7 @@ IN_WORDS: Final = {
     "missing": "Please send it.",
     "requested": "We have asked for it and are waiting.",
     "expected": "It is on its way.",
-    "overdue": "We have asked for it and have not heard from you; please send it, or tell us what stands in the way.",
+    "overdue": "It has not come by its date; please send it, or tell us what stands in the way.",
     "received": "We have something that may be it and are checking.",
     "expiring": "The one we have will be too old on the day of the appointment; please send a newer one.",
     "not-acceptable": "What we have can't be used; please send it again.",

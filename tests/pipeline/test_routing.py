@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fhir_gateway.security.principal import Principal
-from fhir_gateway.validation import encode
+from fhir_gateway.validation import encode, validate
 from tests import messages
 from tests.cases.test_routing import affiliation, role, service
 from tests.pipeline.conftest import STAFF, Told
@@ -53,6 +53,11 @@ def test_a_case_says_who_is_to_review_it_or_why_nobody_is(told: Told) -> None:
         }
     ]
     assert told.cases()[0]["state"] == "received", "a route moves no case"
+    guidance = told.gateway.completeness(STAFF, told.cases()[0]["id"], None)
+    assert validate(guidance) == []
+    (told_too,) = [one["part"] for one in guidance["contained"][0]["parameter"] if one["name"] == "route"]
+    assert {"name": "reviewer", "valueReference": {"reference": "PractitionerRole/r"}} in told_too
+    assert {"name": "inNetwork", "valueBoolean": True} in told_too
 
 
 def test_a_directory_changed_is_followed_at_once_by_who_asks_and_soon_by_what_is_kept(told: Told) -> None:

@@ -31,6 +31,7 @@ from fhir_gateway.pipeline.checklists import Checklists, Lists
 from fhir_gateway.pipeline.directory import Directories
 from fhir_gateway.pipeline.merging import reciprocate
 from fhir_gateway.pipeline.notices import notice
+from fhir_gateway.pipeline.rereading import reread
 from fhir_gateway.pipeline.results import After, Judged
 from fhir_gateway.pipeline.subscriptions import requested
 from fhir_gateway.security.principal import GATEWAY, Principal
@@ -82,6 +83,7 @@ class Casework:
             touched = staff.cases.touched_by([stored.reference for stored in written])
         judged = [done for case in touched for done in self._chased(staff, case, at, "written")]
         hints = notice(staff, written, [referral.id for referral in opened], at, self.settings.zone)
+        reread(staff, judged, at)
         requested(staff, written)
         queue_requests(staff, at, self.settings)
         announce(staff, judged)

@@ -21,7 +21,7 @@ def guard_write(tx: Transaction, held: Json | None, resource: Json) -> None:
     if kind == "PlanDefinition":
         guard_plan(tx, held, resource)
     if kind == "Subscription":
-        guard_subscription(held, resource)
+        guard_subscription(resource)
     if kind not in ("Task", "ServiceRequest") or held is None:
         return
     case = tx.cases.get(f"{kind}/{held['id']}")

@@ -28,7 +28,7 @@ _URN: Final = "urn:uuid:"
 def handshake(tx: Transaction, job: Job, settings: Settings) -> list[Delivery]:
     """The first message to an endpoint: is anybody there? Nothing when the Subscription has moved on."""
     subscription = tx.resources.read(TYPE, job.payload["subscription"])
-    if subscription is None or subscription.deleted or subscription.resource.get("status") not in ("requested", "error"):
+    if subscription is None or subscription.deleted or subscription.resource.get("status") not in ("requested", "active", "error"):
         return []
     return [_post(subscription, _bundle(subscription, "handshake", job, settings, None))]
 
@@ -43,7 +43,7 @@ def notification(tx: Transaction, job: Job, settings: Settings) -> list[Delivery
 
 def reached(tx: Transaction, job: Job) -> None:
     """The endpoint has answered: the Subscription is active."""
-    _become(tx, job, "active", None, ("requested", "error"))
+    _become(tx, job, "active", None, ("requested", "active", "error"))
 
 
 def missed(tx: Transaction, job: Job, error: str, *, gone: bool) -> None:

@@ -2,7 +2,7 @@
 
 `criteria` is a search (`Task?code=record-request`), told whenever a version that matches it is written; or one of our topics
 (`urn:second-opinion-gateway:SubscriptionTopic:case-state`), told of what happened to a case. Only rest-hook, only ids: nothing about a person leaves by this
-way but the address of what may be read under the subscriber's own rights. Status is the server's: a client writes `requested` or `off`.
+way but the address of what may be read under the subscriber's own rights. Nothing is sent before the endpoint has answered a handshake.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from fhir_gateway.validation import Issue, shapes
 Json = dict[str, Any]
 
 TYPE: Final = "Subscription"
-BY_CLIENT: Final = ("requested", "off", "error")
+ASKING: Final = ("requested", "active")
 LIVE: Final = ("active", "error")
 _UNTOLD: Final = frozenset({TYPE, "AuditEvent"})
 _LIVE_QUERY: Final = parse_query(TYPE, [("status", ",".join(LIVE)), ("_count", "1000")])
@@ -39,17 +39,17 @@ class Happening(NamedTuple):
     name: str
 
 
-def guard_subscription(held: Json | None, resource: Json) -> None:
+def guard_subscription(resource: Json) -> None:
     """Raises InvalidError with every reason why this can't be subscribed."""
-    issues = [Issue("error", code, text, f"{TYPE}.{where}") for code, text, where in _faults(held, resource)]
+    issues = [Issue("error", code, text, f"{TYPE}.{where}") for code, text, where in _faults(resource)]
     if issues:
         raise InvalidError(issues[0].text, issues=issues)
 
 
 def requested(tx: Transaction, written: Sequence[Stored]) -> None:
-    """Queue the handshake of each Subscription among `written` that asks to be activated."""
+    """Queue the handshake of each Subscription among `written` that asks to be told. One that can't be served is kept as it is and never told."""
     for stored in written:
-        if stored.type == TYPE and not stored.deleted and stored.resource.get("status") == "requested":
+        if stored.type == TYPE and not stored.deleted and stored.resource.get("status") in ASKING and _servable(stored.resource):
             tx.outbox.put("handshake", f"handshake/{stored.id}/{stored.version}", {"subscription": stored.id, "version": stored.version})
 
 
@@ -60,8 +60,8 @@ def notify(tx: Transaction, happened: Sequence[Happening]) -> None:
         return
     for subscription in tx.on_behalf_of(GATEWAY).search(TYPE, _LIVE_QUERY).entries:
         criteria = str(subscription.resource.get("criteria", ""))
-        if subscription.resource.get("status") == "error" and not tx.outbox.count(f"handshake/{subscription.id}/"):
-            continue  # a client wrote it so: nobody has asked this endpoint yet
+        if not tx.outbox.count(f"handshake/{subscription.id}/"):
+            continue  # a client wrote it so: nobody has asked this endpoint
         if criteria.startswith(TOPIC_URL):
             topic = criteria.removeprefix(TOPIC_URL)
             sees = tx.on_behalf_of(_owner(subscription)).cases
@@ -107,14 +107,9 @@ def _owner(subscription: Stored) -> Principal:
     return Principal("referrer", subscription.owner, name) if subscription.owner else Principal("clinic", name=name)
 
 
-def _faults(held: Json | None, resource: Json) -> list[tuple[str, str, str]]:
+def _faults(resource: Json) -> list[tuple[str, str, str]]:
     """(issue code, sentence, element)."""
     found: list[tuple[str, str, str]] = []
-    status = resource.get("status")
-    if status not in BY_CLIENT and not (held is not None and _unchanged(held, resource)):
-        found.append(
-            ("business-rule", "A client writes requested or off; the server makes a Subscription active once its endpoint has answered", "status")
-        )
     found += _criteria_faults(str(resource.get("criteria", "")))
     channel = resource.get("channel") or {}
     if channel.get("type") != "rest-hook":
@@ -132,16 +127,13 @@ def _faults(held: Json | None, resource: Json) -> list[tuple[str, str, str]]:
     return found
 
 
-def _unchanged(held: Json, resource: Json) -> bool:
-    """Is what the client writes back about the same thing in the state the server gave it?"""
-    return all(held.get(element) == resource.get(element) for element in ("status", "criteria", "channel"))
-
-
 def _criteria_faults(criteria: str) -> list[tuple[str, str, str]]:
     if criteria.startswith(TOPIC_URL):
         if criteria.removeprefix(TOPIC_URL) not in TOPICS:
             return [("not-found", f"There is no such topic; there are {', '.join(TOPICS)}", "criteria")]
         return []
+    if criteria.startswith(("http://", "https://")):
+        return []  # a topic of somebody else: kept, and not served
     type, query = search_of(criteria)
     if not shapes.known(type):
         return [("value", f"The criteria must be a search such as Task?code=fulfill, or {TOPIC_URL} and one of {', '.join(TOPICS)}", "criteria")]
@@ -163,9 +155,14 @@ def _endpoint_faults(endpoint: str) -> list[str]:
         return ["The endpoint must be an https address"]
     if parts.username or parts.password:
         return ["The endpoint must not carry a password; use channel.header"]
-    if parts.scheme == "http" and not _loopback(parts.hostname):
-        return ["The endpoint must be an https address (http only on this machine)"]
     return []
+
+
+def _servable(resource: Json) -> bool:
+    """May this endpoint be called, and is what it asks for known here? https, or http on this very machine; a topic of ours or a search."""
+    parts = urlsplit(str((resource.get("channel") or {}).get("endpoint") or ""))
+    ours = not str(resource.get("criteria", "")).startswith(("http://", "https://"))
+    return ours and (parts.scheme == "https" or _loopback(parts.hostname or ""))
 
 
 def _loopback(host: str) -> bool:

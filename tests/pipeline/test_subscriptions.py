@@ -173,12 +173,10 @@ def test_an_endpoint_that_says_gone_is_switched_off_at_once(told: Told, hook: En
 @pytest.mark.parametrize(
     ("change", "where"),
     [
-        ({"status": "active"}, "Subscription.status"),
         ({"criteria": "urn:second-opinion-gateway:SubscriptionTopic:weather"}, "Subscription.criteria"),
         ({"criteria": "Task?colour=blue"}, "Subscription.criteria"),
         ({"criteria": "Nothing?x=y"}, "Subscription.criteria"),
         ({"channel": {"type": "email", "endpoint": "mailto:a@example.org"}}, "Subscription.channel.type"),
-        ({"channel": {"type": "rest-hook", "endpoint": "http://ehr.example/hook"}}, "Subscription.channel.endpoint"),
         ({"channel": {"type": "rest-hook", "endpoint": "https://user:pw@ehr.example/hook"}}, "Subscription.channel.endpoint"),
         ({"channel": {"type": "rest-hook", "endpoint": "file:///etc/passwd"}}, "Subscription.channel.endpoint"),
         ({"channel": {"type": "rest-hook", "endpoint": "https://ehr.example/h", "payload": "application/fhir+xml"}}, "Subscription.channel.payload"),
@@ -190,3 +188,21 @@ def test_what_can_not_be_subscribed_is_refused_with_its_place(told: Told, hook: 
         told.gateway.create(STAFF, "Subscription", encode(subscription(hook) | change), None)
     assert refused.value.http == 422
     assert where in [issue.expression for issue in refused.value.issues]
+
+
+def test_what_can_not_be_served_is_kept_as_it_is_and_never_called(told: Told, hook: Endpoint) -> None:
+    for change in (
+        {"channel": {"type": "rest-hook", "endpoint": "http://ehr.example/hook"}},
+        {"criteria": "http://example.org/SubscriptionTopic/other"},
+    ):
+        subscribes(told, subscription(hook) | change | {"status": "active"})
+    told.receives(messages.referral())
+    sends(told)
+    assert hook.posts == []
+
+
+def test_one_written_as_active_is_asked_first_all_the_same(told: Told, hook: Endpoint) -> None:
+    subscribes(told, subscription(hook, status="active"))
+    told.receives(messages.referral())
+    sends(told)
+    assert [kind(post.json) for post in hook.posts] == ["handshake", "event-notification"]

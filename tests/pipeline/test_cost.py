@@ -63,4 +63,4 @@ def test_a_record_touches_its_case_with_as_many_questions_as_several_do(told: To
         (case,) = tx.cases.touched_by([report])
         one = len(statements)
         assert [c.service_request_id for c in tx.cases.touched_by([report, *reports])] == [case.service_request_id]
-        assert len(reports) == 2 and len(statements) - one == one
+        assert len(reports) == 2 and len(statements) - one <= one <= 5, "several records ask no more questions than one"

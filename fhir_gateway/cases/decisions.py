@@ -39,6 +39,7 @@ REQUEST_STATES: Final[dict[str, ItemState]] = {
     "rejected": "declined",
 }
 CONFIRMED: Final = "confirmed"
+WRONG_PATIENT: Final = "wrong-patient"
 
 
 class Claim(NamedTuple):
@@ -89,6 +90,12 @@ def decisions(tasks: Iterable[Json], at: Moment) -> Decisions:
             for reference in walk(task, "focus.reference"):
                 judgements |= {(str(reference), item): said for item in _items(task) or ("",)}
     return Decisions(requests, waivers, judgements)
+
+
+def judged_as(task: Json, verdict: str) -> bool:
+    """Does this Task say so of the record it focuses on?"""
+    kinds = {code for system, code in codings(task.get("code")) if system == TASK_CODES}
+    return "record-judgement" in kinds and text(task, "status") == "completed" and _reason(task, "businessStatus") == verdict
 
 
 def still_to_come(claim: Claim, at: Moment) -> tuple[date, ...]:

@@ -48,12 +48,18 @@ class Audit:
         self._work.queue(_A, [_row(act, now) for act in acts])
 
     def of(self, type: str, id: str) -> Sequence[tuple[datetime, str, str, str]]:
-        """Acts on one resource, oldest first: when, organisation, name, action. Empty for those who do not see everything."""
+        """Acts on one resource, oldest first: when, organisation, name, action. Empty for those who do not see everything.
+
+        In a transaction, reads of this process that wait to be committed are among them.
+        """
         if not self._principal.sees_everything:
             return []
         self._work.flush()
         query = select(_A.c.at, _A.c.organisation, _A.c.name, _A.c.action).where(_A.c.type == type, _A.c.id == id).order_by(_A.c.pk)
-        return [(row.at, row.organisation, row.name, row.action) for row in self._work.execute(query)]
+        # Before the query: what is committed in between is found twice, and told once.
+        acts = [(act.at, fit(act.principal.organisation), fit(act.principal.name), act.action) for act in self._work.acts(type, id)]
+        kept = [(row.at, row.organisation, row.name, row.action) for row in self._work.execute(query)]
+        return list(dict.fromkeys((*kept, *acts))) if acts else kept
 
 
 def _row(act: Act, at: datetime) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class AuditTrail:
     def __init__(self, write: Callable[[Sequence[Act]], None]) -> None:
         self._write = write
         self._acts: list[Act] = []
+        self._under_way: list[list[Act]] = []
         self._mutex = threading.Lock()
         self._wanted = threading.Event()
         self._thread: threading.Thread | None = None
@@ -44,14 +45,23 @@ class AuditTrail:
         """Commit what waits. What could not be written waits on."""
         with self._mutex:
             acts, self._acts = self._acts, []
-        if not acts:
-            return
+            if not acts:
+                return
+            self._under_way.append(acts)
         try:
             self._write(acts)
         except Exception:
             with self._mutex:
                 self._acts = acts + self._acts
             raise
+        finally:
+            with self._mutex:
+                self._under_way = [batch for batch in self._under_way if batch is not acts]
+
+    def waiting(self, type: str, id: str) -> list[Act]:
+        """Acts on one resource that are not committed yet, or only just: whoever read it a moment ago."""
+        with self._mutex:
+            return [act for batch in (*self._under_way, self._acts) for act in batch if (act.type, act.id) == (type, id)]
 
     def close(self) -> None:
         """Commit what waits and end the thread."""

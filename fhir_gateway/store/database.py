@@ -62,6 +62,7 @@ class Store:
         """A write transaction: commits on normal exit (durably), rolls back on any exception. now: aware; the time of everything written."""
         with self._database.write() as connection:
             work = Work(connection, self.dialect, now.astimezone(UTC), self._projections)
+            work.acts = self._trail.waiting
             yield Transaction(work, principal)
             work.flush()
 

@@ -128,6 +128,16 @@ def test_closing_commits_the_acts_that_wait(url: str) -> None:
     again.close()
 
 
+def test_a_read_of_a_moment_ago_is_seen_before_it_is_committed(store: Store) -> None:
+    with store.transaction(GATEWAY, NOW) as tx:
+        store.audit_later(CLINIC, "read", "Patient", "p", NOW)
+        store.audit_later(CLINIC, "read", "Patient", "q", NOW)
+        assert tx.audit.of("Patient", "p") == [(NOW, "", "nurse", "read")]
+    store.flush_audit()
+    with store.transaction(GATEWAY, NOW) as tx:
+        assert tx.audit.of("Patient", "p") == [(NOW, "", "nurse", "read")]
+
+
 def test_statistics_count_what_waits(store: Store) -> None:
     with store.transaction(GATEWAY, NOW) as tx:
         for n, state in enumerate(("pending", "failed", "failed", "refused", "processed")):

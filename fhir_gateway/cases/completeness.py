@@ -34,6 +34,7 @@ GAP_STATUS: Final[dict[ItemState, GapStatus]] = {
     "expiring": "prospective-gap",
 }
 
+WITHDRAWN: Final = frozenset({"retracted", "cancelled"})
 ABSENT: Final = Verdict("missing")
 
 
@@ -65,7 +66,8 @@ def judge(item: Requirement, docket: Docket, narratives: Mapping[str, Judgement]
     if applies is False:
         return Judgement(item.id, "not-applicable", gap_status="not-applicable")
     found = _in_custody(item, _gathered(item, docket), docket)
-    told = None if found.good else _in_narrative(item, narratives or {})
+    taken_back = found.reason in WITHDRAWN  # what was withdrawn out of a report can't be read in it any more
+    told = None if found.good or taken_back else _in_narrative(item, narratives or {})
     if told:
         return replace(told, due=docket.due(item))
     unknown = applies is None and not found.good

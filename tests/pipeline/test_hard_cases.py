@@ -179,3 +179,13 @@ def test_an_accepted_referral_does_not_expire_by_itself(told: Told) -> None:
     told.gateway.actions.move(STAFF, "REF-1", "accept")
     told.passes(days=90)
     assert told.case()["case"]["state"] == "accepted"
+
+
+def test_one_result_withdrawn_out_of_a_report_is_not_found_in_its_narrative(told: Told) -> None:
+    told.receives(messages.referral())
+    told.receives(messages.pathology())
+    corrected = messages.pathology(status="C", reported="20260908100000-0500", made="20260908100100-0500")
+    receptor = corrected.index(b"OBX|2")
+    told.receives(corrected[:receptor] + corrected[receptor:].replace(b"||||||C\r", b"||||||W\r"))
+    assert told.item("pathology-report")["state"] == "accepted"
+    assert (told.item("er")["state"], told.item("er")["reason"]) == ("missing", "retracted")

@@ -208,5 +208,5 @@ def test_one_value_sent_for_the_wrong_patient_names_who_read_the_report_it_stood
     one = retraction(told)
     assert one["about"][1]["reference"] == receptor
     assert "dr-lindqvist" in {to["display"] for to in one["recipient"]}
-    assert receptor not in told.item("er")["suppliedBy"]
+    assert (told.item("er")["state"], told.item("er")["reason"]) == ("missing", "retracted")
     assert told.item("pathology-report")["state"] == "accepted"

@@ -30,7 +30,7 @@ conformance: $(VENV)/.dev  ## Public messages nobody here wrote: GATEWAY_CORPUS=
 docs: $(VENV)/.dev  ## Rebuild the generated tables in docs/ (settings, errors, events, message types)
 	$(BIN)/python -m tests.docs.generate
 
-LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header
+LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 lock: $(VENV)/.dev  ## Rebuild the two hash-locked dependency files
 	$(BIN)/uv $(LOCK) pyproject.toml -o requirements.lock
 	$(BIN)/uv $(LOCK) --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock

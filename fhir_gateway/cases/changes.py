@@ -14,8 +14,6 @@ from fhir_gateway.cases.model import Json
 from profiles.canonical import canonical
 
 SYSTEM: Final = canonical("CodeSystem", "case-notice")
-REVIEW: Final = frozenset({"in-review", "interim", "opinion-issued"})
-"""Case states in which a record may already have been read for the opinion."""
 MOST: Final = 20
 LONGEST: Final = 120
 

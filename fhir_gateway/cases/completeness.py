@@ -13,7 +13,7 @@ from typing import Final
 
 from fhir_gateway.cases import machine
 from fhir_gateway.cases.acceptance import Verdict, belongs, verdict
-from fhir_gateway.cases.custody import REVIEWED, physical, says
+from fhir_gateway.cases.custody import physical, says
 from fhir_gateway.cases.days import midnight, plus
 from fhir_gateway.cases.decisions import still_to_come
 from fhir_gateway.cases.docket import Docket
@@ -184,7 +184,7 @@ def _in_custody(item: Requirement, found: Verdict, docket: Docket) -> Verdict:
     answer an objection to its record: slides whose record was withdrawn may be somebody else's.
     """
     held = docket.custody.get(item.id, ())
-    said = says(held, item, docket.at, machine.state_of(docket.case.task) in REVIEWED) if held and physical(item) else None
+    said = says(held, item, docket.at, machine.state_of(docket.case.task) in machine.REVIEWED) if held and physical(item) else None
     if said is None:
         return found
     if said.against:

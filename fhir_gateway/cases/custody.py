@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, cast
 
 from fhir_gateway.cases.actions import child
 from fhir_gateway.cases.days import plus, span
@@ -30,8 +30,6 @@ STATES: Final = canonical("CodeSystem", "custody-state")
 V2_0490: Final = "http://terminology.hl7.org/CodeSystem/v2-0490"
 MUST_RETURN: Final = canonical("StructureDefinition", "must-return")
 PHYSICAL: Final = ("specimen", "imaging")
-# Case states in which the review has begun
-REVIEWED: Final = frozenset({"in-review", "interim", "opinion-issued"})
 
 # From → what may happen next; "" is a thing nobody has announced. What was lost may be found.
 NEXT: Final[Mapping[str, tuple[CustodyState, ...]]] = {
@@ -95,7 +93,7 @@ def consignments(tasks: Iterable[Json], at: Moment) -> dict[str, tuple[Consignme
         day = span(_said(task, "input", SYSTEM, "expected"), at.zone)
         one = Consignment(
             task=text(task, "id"),
-            state=state,  # type: ignore[arg-type]
+            state=cast(CustodyState, state),
             carrier=str(_said(task, "input", SYSTEM, "carrier") or ""),
             tracking=str(_said(task, "input", SYSTEM, "tracking") or ""),
             expected=day.high if day else None,

@@ -59,6 +59,9 @@ BY_STATUS: Final = {"draft": "received", "requested": "received", "ready": "acce
     state.task: state.name for state in reversed(CASE_STATES) if state.task != "in-progress"
 }
 
+# States in which the review has begun: what was held may have been read for the opinion.
+REVIEWED: Final = frozenset({"in-review", "interim", "opinion-issued"})
+
 CLINIC: Final = ("clinic",)
 REFERRER: Final = ("referrer",)
 EITHER: Final = ("clinic", "referrer")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from rich.table import Table
 
 from fhir_gateway.cli.connection import STAFF, gateway
 from fhir_gateway.cli.terminal import out, stop, write
-from fhir_gateway.store.inbox import InboxEntry, InboxLine
+from fhir_gateway.store.inbox import InboxEntry, InboxLine, InboxState
 from fhir_gateway.validation import encode
 
 app = typer.Typer(help="What was received, in which state, why it failed", no_args_is_help=True)
@@ -27,7 +27,7 @@ def list_entries(
     if state is not None and state not in STATES:
         stop(f"--state takes one of {', '.join(STATES)}", 2)
     with gateway() as opened, opened.store.snapshot(STAFF) as tx:
-        entries = tx.inbox.list(state=state, limit=limit)  # type: ignore[arg-type]
+        entries = tx.inbox.list(state=cast(InboxState | None, state), limit=limit)
     if json:
         write(encode([_plain(entry) for entry in entries]))
         return

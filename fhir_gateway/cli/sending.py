@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -57,8 +56,7 @@ def _over_mllp(messages: list[bytes], target: str, tls: bool, timeout: float) ->
 def _over_http(messages: list[bytes], url: str, timeout: float) -> list[bytes]:
     headers = {"Content-Type": "x-application/hl7-v2+er7"}
     with httpx.Client(timeout=timeout) as client:
-        post: Callable[[bytes], httpx.Response] = lambda message: client.post(url, content=message, headers=headers)  # noqa: E731
-        return [post(message).content for message in messages]
+        return [client.post(url, content=message, headers=headers).content for message in messages]
 
 
 def _show(answer: bytes) -> bool:

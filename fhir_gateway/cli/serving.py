@@ -36,7 +36,7 @@ def serve(
 def load(**given: object) -> Settings:
     """Settings from the environment with these values on top; a wrong one ends the command with a sentence."""
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]  # checked by Settings itself
     except ValidationError as fault:
         lines = [f"GATEWAY_{'_'.join(str(p) for p in e['loc']).upper()}: {e['msg']}" for e in fault.errors(include_url=False)]
         stop("Wrong settings:\n  " + "\n  ".join(lines), 2)

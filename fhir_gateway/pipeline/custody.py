@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from fhir_gateway.cases import custody, machine
 from fhir_gateway.cases.custody import Details
@@ -56,7 +56,7 @@ class Custody:
         return step(self.store, self.casework, self.clock, principal, name, f"custody:{happened}", work)
 
     def _moved(self, held: Json, case_task: Json, item: Requirement, state: CustodyState, said: Details, principal: Principal) -> Json:
-        reviewed = machine.state_of(case_task) in custody.REVIEWED
+        reviewed = machine.state_of(case_task) in machine.REVIEWED
         return custody.moved(held, state, said, now=self.clock(), who=principal.name, reviewed=reviewed, back=custody.must_return(item))
 
 
@@ -73,7 +73,7 @@ def _checked(state: str, said: Details) -> CustodyState:
         raise InvalidError("An expected day is said of what is on its way", "Task.input")
     if said.containers is not None and said.containers < 1:
         raise InvalidError("The number of containers is at least 1", "Task.input")
-    return state  # type: ignore[return-value]
+    return cast(CustodyState, state)
 
 
 def _meant(held: Sequence[Consignment], state: CustodyState, tracking: str) -> Consignment | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from fhir_gateway.errors import InvalidError
@@ -62,7 +63,7 @@ class DryRun:
 
         def work(tx: Transaction) -> Json:
             entries = entries_of(transaction, self.settings.bundle_entries, base)
-            search: bundles.Search = lambda inner, type, pairs: searched(inner, type, pairs, base, self.settings)  # noqa: E731
+            search = partial(searched, base=base, settings=self.settings)
             done = bundles.transact(tx, entries, bundles.Options(base, self.settings.update_as_create, None, search))
             return self._guidance(tx, done.written)
 

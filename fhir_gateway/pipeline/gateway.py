@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from fhir_gateway.cases.evidence import walk
@@ -267,7 +268,7 @@ class Gateway:
         with self.store.snapshot(GATEWAY) as tx:
             due = [case.service_request_id for case in tx.cases.due_for_evaluation(now, limit)]
         for identity in due:
-            self.store.run(GATEWAY, now, lambda tx, identity=identity: self.casework.reevaluate(tx, identity, now))  # type: ignore[misc]
+            self.store.run(GATEWAY, now, partial(self.casework.reevaluate, service_request_id=identity, at=now))
         return len(due) + self.orphans.expire(limit)
 
     def _given(self, raw: bytes, type: str) -> Json:

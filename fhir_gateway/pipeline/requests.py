@@ -14,12 +14,9 @@ from fhir_gateway.pipeline.references import rewritten
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Job, Partner, Stored, Transaction
 from fhir_gateway.validation import encode, shapes
-from profiles.canonical import canonical
 
 Json = dict[str, Any]
 FHIR_JSON: Final = "application/fhir+json; charset=utf-8"
-TASK_IDS: Final = canonical("NamingSystem", "task")
-"""Identifier system of the Tasks that are copied to partners: the value is the Task's id here."""
 
 
 def record_requests(tx: Transaction, job: Job, settings: Settings) -> list[Delivery]:
@@ -59,9 +56,9 @@ def _task(task: Stored, partner: Partner, job: Job, settings: Settings) -> Deliv
     copy = {key: value for key, value in task.resource.items() if key not in ("id", "meta", "partOf", "text")}
     copy = rewritten(copy, lambda text: _absolute(text, settings.fhir_base))
     meta = {key: value for key, value in (task.resource.get("meta") or {}).items() if key in ("profile", "tag", "security")}
-    copy["identifier"] = [*copy.get("identifier", ()), {"system": TASK_IDS, "value": name}]
+    copy["identifier"] = [*copy.get("identifier", ()), {"system": telling.TASK_IDS, "value": name}]
     copy["basedOn"] = [*copy.get("basedOn", ()), {"reference": f"{settings.fhir_base}/Task/{task.id}"}]
-    headers = {"Content-Type": FHIR_JSON, "If-None-Exist": f"identifier={TASK_IDS}|{name}"}
+    headers = {"Content-Type": FHIR_JSON, "If-None-Exist": f"identifier={telling.TASK_IDS}|{name}"}
     return Delivery("http", f"{partner.fhir_base.rstrip('/')}/Task", encode({**copy, **({"meta": meta} if meta else {})}), headers)
 
 

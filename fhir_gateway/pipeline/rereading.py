@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from fhir_gateway.cases import changes
+from fhir_gateway.cases import changes, machine
 from fhir_gateway.cases.decisions import WRONG_PATIENT, judged_as
 from fhir_gateway.cases.evidence import walk
 from fhir_gateway.pipeline.results import Judged
@@ -105,7 +105,7 @@ def _tell(tx: Transaction, one: Judged, news: _News, at: datetime, within: Seque
     """within: reports in which the record could be read as well."""
     states = {one.after["case"]["state"], (one.before or one.after)["case"]["state"]}
     readers = _readers(tx, news.record, within) if news.why else {}
-    if not states & changes.REVIEW and not readers:
+    if not states & machine.REVIEWED and not readers:
         return
     key = IdentityKey("Communication:case-notice", "\t".join((one.case.service_request_id, *news.versions)))
     if tx.keys.find([key]):

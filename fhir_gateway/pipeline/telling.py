@@ -21,7 +21,8 @@ from mappers.v2.write.segments import Subject
 from profiles.canonical import canonical
 
 Json = dict[str, Any]
-CASE_IDS: Final = canonical("NamingSystem", "task")
+TASK_IDS: Final = canonical("NamingSystem", "task")
+"""Identifier system of our Tasks as partners know them, the coordination Task's (our number of a case) among them: the value is the Task's id."""
 SCHEDULE: Final = frozenset({"booked", "moved", "called-off", "missed"})
 OPINION: Final = frozenset({"interim", "outcome"})
 
@@ -106,7 +107,7 @@ def _reply(tx: Transaction, case: Case, state: str, version: int | None, visit: 
     subject = Subject(
         referral,
         held.file.patient,
-        {"system": CASE_IDS, "value": held.task.id},
+        {"system": TASK_IDS, "value": held.task.id},
         _party(tx, next(iter(walk(referral, "requester.reference")), "")),
         _party(tx, next(iter(walk(referral, "performer.reference")), "")),
     )

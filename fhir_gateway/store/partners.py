@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import RowMapping, bindparam, delete, select
 
 from fhir_gateway.store import tables
 from fhir_gateway.store.text import fit
@@ -72,7 +72,6 @@ _ALL: Final = select(_P).order_by(_P.c.organisation)
 _REMOVE: Final = delete(_P).where(_P.c.organisation == bindparam("organisation"))
 
 
-def _partner(row: object) -> Partner:
-    values = dict(row)  # type: ignore[call-overload]
-    del values["changed_at"]
-    return Partner(**{**values, "replies": frozenset(str(values["replies"]).split())})
+def _partner(row: RowMapping) -> Partner:
+    values = {name: row[name] for name in Partner.__slots__}
+    return Partner(**{**values, "replies": frozenset(row["replies"].split())})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -96,3 +97,16 @@ def _told(url: str) -> Iterator[Told]:
     yield told
     told.gateway.stop()
     told.executor.shutdown()
+
+
+def ends_of(arrivals: Mapping[str, bytes], order: Iterable[str]) -> dict[str, tuple[str, str | None]]:
+    """Every item of the only case after these arrivals, on a database of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        told = Told(f"sqlite:///{folder}/told.db")
+        try:
+            for name in order:
+                assert told.receives(arrivals[name])[0] == "AA"
+            return {item["id"]: (item["state"], item["reason"]) for item in told.case()["items"]}
+        finally:
+            told.gateway.stop()
+            told.executor.shutdown()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable
 from typing import Any
 
 from hypothesis import given, settings
@@ -11,7 +9,7 @@ from hypothesis import strategies as st
 
 from fhir_gateway.validation import encode, validate
 from tests import messages
-from tests.pipeline.conftest import STAFF, Told
+from tests.pipeline.conftest import STAFF, Told, ends_of
 
 OLD, NEW = "118204", "554321"
 
@@ -215,20 +213,7 @@ ARRIVALS = {
 @settings(max_examples=20)
 @given(st.permutations(sorted(ARRIVALS)), st.sampled_from([(), ("merge again",), ("unlink", "merge again"), ("merge", "unlink", "merge again")]))
 def test_any_order_of_referral_records_and_merges_ends_in_the_same_case(order: list[str], absent: tuple[str, ...]) -> None:
-    ends = _end([name for name in order if name not in absent])
+    ends = ends_of(ARRIVALS, [name for name in order if name not in absent])
     merged = "merge again" not in absent or absent == ("unlink", "merge again")
     assert ends["lab-cbc"] == (("accepted", None) if merged else ("missing", None))
-    assert ends == _end([name for name in ARRIVALS if name not in absent])
-
-
-def _end(order: Iterable[str]) -> dict[str, tuple[str, str | None]]:
-    """Every item of the case after these arrivals, on a database of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        told = Told(f"sqlite:///{folder}/told.db")
-        try:
-            for name in order:
-                assert told.receives(ARRIVALS[name])[0] == "AA"
-            return {item["id"]: (item["state"], item["reason"]) for item in told.case()["items"]}
-        finally:
-            told.gateway.stop()
-            told.executor.shutdown()
+    assert ends == ends_of(ARRIVALS, [name for name in ARRIVALS if name not in absent])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -16,7 +14,7 @@ from fhir_gateway.errors import ConflictError, InvalidError, NotFoundError
 from fhir_gateway.validation import validate
 from tests import messages
 from tests.messages import elsewhere
-from tests.pipeline.conftest import STAFF, Told
+from tests.pipeline.conftest import STAFF, Told, ends_of
 
 LAB = {"number": None, "sender": "PATHLAB"}
 
@@ -212,22 +210,9 @@ ARRIVALS = {
 @settings(max_examples=15)
 @given(st.permutations(sorted(ARRIVALS)))
 def test_any_order_of_a_referral_and_its_orphans_ends_in_the_same_case(order: list[str]) -> None:
-    ends = _end(order)
+    ends = ends_of(ARRIVALS, order)
     assert ends["pathology-report"] == ends["lab-cbc"] == ("accepted", None)
-    assert ends == _end(ARRIVALS)
-
-
-def _end(order: Iterable[str]) -> dict[str, tuple[str, str | None]]:
-    """Every item of the case after these arrivals, on a database of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        told = Told(f"sqlite:///{folder}/told.db")
-        try:
-            for name in order:
-                assert told.receives(ARRIVALS[name])[0] == "AA"
-            return {item["id"]: (item["state"], item["reason"]) for item in told.case()["items"]}
-        finally:
-            told.gateway.stop()
-            told.executor.shutdown()
+    assert ends == ends_of(ARRIVALS, ARRIVALS)
 
 
 def test_the_intake_commands(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def test_a_result_corrected_over_fhir_is_told_though_its_report_stays_as_it_was(
 
 def test_after_the_opinion_went_out_a_correction_is_still_told(told: Told) -> None:
     reviewed(told)
-    told.gateway.actions.move(STAFF, "REF-1", "issue-opinion")
+    told.opines()
     told.receives(CORRECTED)
     assert told.count("Communication", category="record-changed") == 1
 

@@ -103,7 +103,7 @@ def test_every_topic_is_told(told: Told, hook: Endpoint, topic: str) -> None:
     told.receives(messages.pathology(status="X", reported="20260908100000-0500", made="20260908100100-0500"))
     told.receives(messages.appointment("S12", "20260928090000-0500", made="20260911080000-0500"))
     told.gateway.actions.move(STAFF, "REF-1", "start-review")
-    told.gateway.actions.move(STAFF, "REF-1", "issue-opinion")
+    told.opines()
     sends(told)
     told_of = [kind(post.json) for post in hook.posts]
     assert told_of[0] == "handshake"

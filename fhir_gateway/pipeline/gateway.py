@@ -28,7 +28,7 @@ from fhir_gateway.pipeline.orphans import Orphans
 from fhir_gateway.pipeline.outgoing import Outgoing
 from fhir_gateway.pipeline.paperwork import Paperwork
 from fhir_gateway.pipeline.results import RawMessage, Written
-from fhir_gateway.pipeline.search import searched
+from fhir_gateway.pipeline.search import matches, searched
 from fhir_gateway.pipeline.submissions import BundleIntake
 from fhir_gateway.pipeline.translate import translated
 from fhir_gateway.security.principal import GATEWAY, Principal
@@ -229,6 +229,8 @@ class Gateway:
         with translated(), self.store.snapshot(principal) as tx:
             found = searched(tx, type, pairs, base, self.settings, lenient=lenient)
         self._audit(principal, "search", type, detail=",".join(sorted({name for name, _ in pairs})))
+        for name in matches(found):
+            self._audit(principal, "found", *name)
         return found
 
     # Cases

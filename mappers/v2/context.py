@@ -18,6 +18,9 @@ from profiles.conceptmaps import Tables
 V2_FIELD: Final = canonical("StructureDefinition", "v2-field")
 """Extension that keeps one v2 leaf value: `field` names its place (`PID-3.9.2`), `value` is the decoded text."""
 
+REPLACED_BY: Final = canonical("StructureDefinition", "replaced-by")
+"""Extension of a superseded document: the one that replaces it (R4 has the relation from there only)."""
+
 RAW_MESSAGE: Final = "urn:second-opinion-gateway:raw-message"
 """Stands for the kept raw message in references until whoever stores it knows its address."""
 
@@ -56,6 +59,7 @@ class Context:
     known: dict[tuple[str, ...], Draft] = field(default_factory=dict)  # people, organisations, places met in this message
     slices: dict[tuple[int, str, int], Json] = field(default_factory=dict)
     patient: Draft = field(init=False)
+    provenance: Draft = field(init=False)
     _count: int = 0
     _stem: str = ""
 

@@ -30,14 +30,14 @@ def map_message(message: Message, tables: Tables, site: Site) -> Mapped:
     ctx.findings.extend(message.findings)
     ctx.findings.extend(dictionary.check(message))
     ctx.patient = ctx.new("Patient")
-    made, provenance = envelope(Node(message.segments[0], [Node(s) for s in message.segments if s.name in ("SFT", "EVN")]), ctx)
+    made, ctx.provenance = envelope(Node(message.segments[0], [Node(s) for s in message.segments if s.name in ("SFT", "EVN")]), ctx)
     focus = kind.map(ctx)
     for segment in message.segments:
         if segment.index not in ctx.done:
-            keep_segment(segment, provenance, ctx, "no table for the segment here")
-    seal(made, provenance, ctx, focus)
+            keep_segment(segment, ctx.provenance, ctx, "no table for the segment here")
+    seal(made, ctx.provenance, ctx, focus)
     ctx.drafts.insert(0, made)
-    ctx.drafts.append(provenance)
+    ctx.drafts.append(ctx.provenance)
     keys.assign(ctx, focus)
     about = focus.full_url if focus else ""
     events = [CaseEvent(kind.event, about, ctx.clock.message)] if kind.event and (focus or kind.event == "status") else []

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from mappers.result import Draft, EventKind
 from mappers.v2.context import Context
 from mappers.v2.messages.adt_a40 import map_link, map_merge, map_unlink
+from mappers.v2.messages.mdm_t02 import map_document
 from mappers.v2.messages.oru_r01 import map_results
 from mappers.v2.messages.ref_i12 import map_referral
 from mappers.v2.messages.ref_i15 import map_question
@@ -36,6 +37,7 @@ MESSAGES: Final = {
     ("ADT", "A24"): MessageType(map_link),
     ("ADT", "A37"): MessageType(map_unlink),
     ("ADT", "A40"): MessageType(map_merge, ("PID", "MRG")),
+    **{("MDM", f"T{number:02}"): MessageType(map_document, ("PID", "TXA")) for number in range(1, 12)},
     ("ORU", "R01"): MessageType(map_results),
     ("SIU", "S12"): MessageType(map_appointment, _SCHEDULED, "book"),
     ("SIU", "S13"): MessageType(map_appointment, _SCHEDULED, "reschedule"),

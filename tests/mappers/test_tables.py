@@ -123,7 +123,7 @@ def test_every_supported_type_has_fixtures_and_every_fixture_folder_a_type():
     assert modules <= folders
 
 
-@pytest.mark.parametrize(("event", "code", "component"), [("MFN^M02", "200", 1), ("ADT^A01", "201", 2), ("REF^I99", "201", 2), ("ORU^", "201", 2)])
+@pytest.mark.parametrize(("event", "code", "component"), [("MFN^M02", "200", 1), ("ADT^A99", "201", 2), ("REF^I99", "201", 2), ("ORU^", "201", 2)])
 def test_an_unsupported_type_is_refused_where_it_says_so(event, code, component):
     with pytest.raises(Refused) as refused:
         mapped(PID, event=event)

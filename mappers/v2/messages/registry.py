@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from mappers.result import Draft, EventKind
 from mappers.v2.context import Context
+from mappers.v2.messages.adt_a01 import map_visit
 from mappers.v2.messages.adt_a40 import map_link, map_merge, map_unlink
 from mappers.v2.messages.oru_r01 import map_results
 from mappers.v2.messages.ref_i12 import map_referral
@@ -27,12 +28,14 @@ class MessageType(NamedTuple):
 
 
 _SCHEDULED: Final = ("SCH", "PID")
+_VISITS: Final = ("A01", "A02", "A03", "A04", "A05", "A06", "A07", "A08", "A09", "A10", "A11", "A12", "A13", "A28", "A31")
 
 MESSAGES: Final = {
     ("REF", "I12"): MessageType(map_referral, event="refer"),
     ("REF", "I13"): MessageType(map_referral, event="modify"),
     ("REF", "I14"): MessageType(map_referral, event="cancel"),
     ("REF", "I15"): MessageType(map_question, ("RF1",), "status"),
+    **{("ADT", event): MessageType(map_visit) for event in _VISITS},
     ("ADT", "A24"): MessageType(map_link),
     ("ADT", "A37"): MessageType(map_unlink),
     ("ADT", "A40"): MessageType(map_merge, ("PID", "MRG")),

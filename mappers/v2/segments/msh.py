@@ -13,7 +13,7 @@ from mappers.v2 import identity
 from mappers.v2.context import RAW_MESSAGE, Context
 from mappers.v2.datatypes.codes import V2, coded, coding_of, fixed
 from mappers.v2.datatypes.ids import assigner_system
-from mappers.v2.datatypes.parties import hd_organization, xcn, xon
+from mappers.v2.datatypes.parties import hd_organization, pl, xcn, xon
 from mappers.v2.datatypes.text import part, st
 from mappers.v2.datatypes.times import dtm, instant
 from mappers.v2.groups import Node
@@ -66,6 +66,17 @@ def language(repetition: Repetition, ctx: Context) -> str | None:
     return value if 2 <= len(value) <= 8 and value.replace("-", "").isalnum() else None
 
 
+@takes(1, 2, 3)
+def facility(repetition: Repetition, ctx: Context) -> Json | None:
+    """Where the event happened: the place an HD names."""
+    name = part(repetition, 1) or part(repetition, 2)
+    if part(repetition, 1):
+        for component in (2, 3):
+            ctx.leave(component)
+    found: Json | None = pl.convert(["", "", "", name], ctx) if name else None
+    return found
+
+
 MSH = segment(
     "MSH",
     target(
@@ -115,6 +126,7 @@ EVN = segment(
         field("EVN-4", "reason[]", coded("0062")),  # row 7
         field("EVN-5", "agent[operator].who", xcn),  # row 10
         field("EVN-6", "occurredDateTime", dtm),  # row 11
+        field("EVN-7", "location", facility),  # row 12
         slices={"agent[operator]": {"type": fixed(PARTICIPANT, "enterer")}},
     ),
     keep("EVN-1", why="the trigger event again, withdrawn in 2.7"),

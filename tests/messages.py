@@ -109,6 +109,12 @@ def adt(event: str, *segments: str, made: str = "20260912080000-0500", sender: s
     return _message(f"ADT^{event}^{structure}", [f"EVN|{event}|{made}", *segments], sender=sender, made=made)
 
 
+def order(kind: str, *segments: str, made: str, sender: str = "NORTHSIDE", first: bool = False) -> bytes:
+    """An order message, or word of one. first: the segments stand before the patient."""
+    lines = [*segments, PERSON] if first else [PERSON, *segments]
+    return _message(f"{kind}^{kind.replace('^', '_')}", lines, sender=sender, made=made)
+
+
 def visit(event: str, *, made: str, start: str = "20260912070000-0500", end: str = "", more: str = "", **patient: str) -> bytes:
     """ADT about the visit V-1. more: PV1-36 and what follows up to PV1-43."""
     pv1 = f"PV1|1|I|ONC^12^1{'|' * 16}V-1^^^NORTHSIDE{'|' * 17}{more or '|' * 7}|{start}|{end}"

@@ -17,7 +17,7 @@ from mappers.v2.segments.gt1 import guaranteed
 from mappers.v2.segments.iam import adverse_reaction
 from mappers.v2.segments.in1 import coverage
 from mappers.v2.segments.nk1 import related
-from mappers.v2.segments.nte import followers
+from mappers.v2.segments.nte import followers, note
 from mappers.v2.segments.obx import observation
 from mappers.v2.segments.pid import account, patient
 from mappers.v2.segments.pr1 import procedure
@@ -118,4 +118,23 @@ def cover(claims: Iterable[Draft], coverages: list[Draft]) -> None:
 
 def loose_results(root: Node, ctx: Context) -> list[Draft]:
     """Observations and documents of OBX that stand under no order (patient observations of ORU, OBX of SIU)."""
-    return [document(run, ctx) if is_document(run) else observation(run[0], ctx) for run in gather(root.of("OBX"))]
+    return results_of(root.of("OBX"), ctx)
+
+
+def results_of(nodes: list[Node], ctx: Context) -> list[Draft]:
+    """The observations and documents of these OBX, which belong to no report."""
+    return [document(run, ctx) if is_document(run) else observation(run[0], ctx) for run in gather(nodes)]
+
+
+def taken_notes(root: Node) -> list[Node]:
+    """The NTE about the message as a whole, taken out of the tree: those behind MSH, MSA or PID, which is where such a message ends."""
+    found: list[Node] = []
+    for parent in (root, *root.of("MSA", "PID")):
+        found += parent.of("NTE")
+        parent.children = [child for child in parent.children if child.segment.name != "NTE"]
+    return found
+
+
+def noted(node: Node, home: Draft, ctx: Context) -> None:
+    """One NTE onto a draft it does not stand behind."""
+    note(node.segment, home, ctx)

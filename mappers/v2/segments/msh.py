@@ -1,4 +1,4 @@
-"""MSH, SFT, EVN → MessageHeader, the Provenance of everything the message made.
+"""MSH, SFT, EVN, MSA → MessageHeader, the Provenance of everything the message made.
 
 Guide: MSH[MessageHeader], MSH[Provenance-Source], SFT[MessageHeader], EVN[Provenance]. Deviations: no Device for MSH-5 (row 8), an endpoint only when
 MSH holds an address.
@@ -18,6 +18,7 @@ from mappers.v2.datatypes.text import part, st
 from mappers.v2.datatypes.times import dtm, instant
 from mappers.v2.groups import Node
 from mappers.v2.message import Repetition
+from mappers.v2.segments.msa import response
 from mappers.v2.table import field, keep, segment, structural, takes, target
 from profiles.canonical import NAMESPACE
 
@@ -139,6 +140,7 @@ def envelope(root: Node, ctx: Context) -> tuple[Draft, Draft]:
     for node in root.of("EVN"):
         EVN.map(node.segment, ctx, Provenance=provenance)
     MSH.map(root.segment, ctx, MessageHeader=header, Provenance=provenance)
+    response(root, header, ctx)
     for node in root.of("SFT"):
         SFT.map(node.segment, ctx, MessageHeader=header)
     return header, provenance

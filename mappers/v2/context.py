@@ -68,6 +68,11 @@ class Context:
         # laid out as a version 5 (name-based) UUID, RFC 4122 4.3, whose last group counts
         self._stem = f"urn:uuid:{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{'89ab'[int(digest[16], 16) & 3]}{digest[17:20]}-"
 
+    @property
+    def trigger(self) -> str:
+        """The trigger event (MSH-9.2), as the message is read."""
+        return self.message.header.message_type.partition("^")[2]
+
     def new(self, resource_type: str, **elements: Any) -> Draft:
         """A draft that is not part of the result yet. Its full_url depends on the message's bytes and on how many came before it, on nothing else."""
         self._count += 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -115,6 +116,12 @@ def elements(group: Mapping[str, Any]) -> Iterator[tuple[str, Coding | None]]:
             yield element.get("code", ""), None
         else:
             yield element.get("code", ""), Coding(group["target"], target["code"], target.get("display", ""), target["equivalence"] in _EXACT)
+
+
+def clinic_id(name: str, table: str, sender: str) -> str:
+    """The id of the ConceptMap in which a clinic says what the codes of a table or system mean from one sender, or from all ("")."""
+    told = sha256(f"{table}\t{sender}".encode()).hexdigest()[:16]
+    return f"clinic-{name[:24]}-{told}"
 
 
 def _read(path: Path) -> dict[str, Coding]:

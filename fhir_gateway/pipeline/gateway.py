@@ -19,6 +19,8 @@ from fhir_gateway.pipeline.actions import Actions
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.codetables import CodeTables
 from fhir_gateway.pipeline.codework import CodeWork
+from fhir_gateway.pipeline.conflicts import Take
+from fhir_gateway.pipeline.conflicts import settle as settle_conflict
 from fhir_gateway.pipeline.custody import Custody
 from fhir_gateway.pipeline.dryrun import DryRun
 from fhir_gateway.pipeline.forms import form_of
@@ -140,6 +142,18 @@ class Gateway:
                 after = tx.inbox.get(inbox_id)
         assert after is not None
         return after
+
+    def settle_conflict(self, task_id: str, take: Take, who: str) -> None:
+        """Settle what a replay would change but somebody edited. Raises NotFoundError, ConflictError."""
+        now = self.clock()
+
+        def work(tx: Transaction) -> None:
+            written = settle_conflict(tx, task_id, take, who, now)
+            tx.audit.append("settle", "Task", task_id, detail=take)
+            self.casework.after(tx, written, now)
+
+        with translated():
+            self.store.run(GATEWAY, now, work)
 
     def discard(self, inbox_id: str) -> None:
         """Put a refused or failed message aside for good; it stays readable."""

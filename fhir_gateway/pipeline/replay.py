@@ -26,7 +26,7 @@ from fhir_gateway.security.principal import GATEWAY, Principal
 from fhir_gateway.store import InboxEntry, Store, Stored, Transaction
 from fhir_gateway.store.errors import NotFoundError, RaceLostError, VersionConflictError
 from fhir_gateway.store.ids import new_id
-from fhir_gateway.store.stored import decode, encode
+from fhir_gateway.store.stored import decode, encode, milliseconds
 from fhir_gateway.validation import validate
 from mappers import v2
 from mappers.result import Draft, IdentityKey, Json, Mapped, Refused
@@ -34,6 +34,8 @@ from mappers.v2 import RAW_MESSAGE
 from profiles.canonical import canonical
 
 _STATUS: Final = frozenset({"status", "_status"})
+_LINKED: Final = frozenset({"target", "focus"})
+"""Where a message that links Patients names their Linkage, which goes by the pair and is not weighed here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,7 @@ def _fill(tx: Transaction, plan: _Plan) -> None:
     hands = _Hands(plan.entry, histories, tx.inbox.channels({s.inbox_id for versions in histories.values() for s in versions if s.inbox_id}))
     placed = {home: stored for home, versions in histories.items() if (stored := hands.before(home, versions)) is not None}
     placing: dict[str, Standing] = {}
+    others = _LINKED if linked else frozenset[str]()
     addresses[RAW_MESSAGE] = f"Binary/{plan.entry.id}"
     steps: set[str] = set()
     for draft in drafts:
@@ -172,18 +175,20 @@ def _fill(tx: Transaction, plan: _Plan) -> None:
             if standing.changed:
                 plan.notes.append(Difference(home, note="deleted since; it stays so"))
         else:
-            found = _compared(histories[home], hands, home, standing, home in steps)
+            found = _compared(histories[home], hands, home, standing, others | (_STATUS if home in steps else frozenset()))
             plan.changed.append((histories[home][-1], found, standing))
     plan.changed = [one for one in plan.changed if one[1].changes or one[1].conflicts]
 
 
-def _compared(versions: Sequence[Stored], hands: _Hands, home: str, standing: Standing, steps: bool) -> Rebased:
-    """What the resource should hold. A status that has moved on since belongs to the case, and links to whoever says who is one person."""
+def _compared(versions: Sequence[Stored], hands: _Hands, home: str, standing: Standing, others: frozenset[str]) -> Rebased:
+    """What the resource should hold. others: elements that may not be the mapping's to say: a status that has moved on since belongs to the case."""
     rows = [Version(stored.resource, hands.of(home, stored)) for stored in versions]
     first = hands.first(home, versions)
-    ignored = frozenset({"link"}) if versions[0].type == "Patient" else frozenset()
-    if steps and first is not None and versions[first].resource.get("status") != versions[-1].resource.get("status"):
+    ignored = others - _STATUS
+    if others & _STATUS and first is not None and versions[first].resource.get("status") != versions[-1].resource.get("status"):
         ignored |= _STATUS
+    if versions[0].type == "Patient":
+        ignored |= {"link", "active"}  # follow from who is one person
     expected = decode(encode(standing.content))
     found = added(rows, expected, ignored) if first is None else rebase(rows, first, expected, ignored)
     if found.changes and validate(found.content):
@@ -208,8 +213,12 @@ class _Hands:
         made = self._orders[home].get(self._entry.id)
         if made is not None:
             return made
-        at = self._entry.settled_at or self._entry.received_at
-        return max((position for position, stored in enumerate(versions) if stored.last_updated <= at), default=None)
+        return max((position for position, stored in enumerate(versions) if self._stood(stored)), default=None)
+
+    def _stood(self, stored: Stored) -> bool:
+        """Did a version stand when the message was first applied? Within one millisecond, messages stand in the order of their ids."""
+        at = milliseconds(self._entry.settled_at or self._entry.received_at)
+        return stored.last_updated < at or (stored.last_updated == at and "" < (stored.inbox_id or "") < self._entry.id)
 
     def before(self, home: str, versions: Sequence[Stored]) -> Stored | None:
         """What the message is to be weighed against."""

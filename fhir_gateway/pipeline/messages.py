@@ -9,17 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from fhir_gateway import metrics
+from fhir_gateway.errors import InvalidError
 from fhir_gateway.events import event
+from fhir_gateway.outcomes import issues_of
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.codetables import CodeTables
 from fhir_gateway.pipeline.intake import UNKNOWN, V2_TYPE, AckMode, Arrival, edition, keep_unframed, told
 from fhir_gateway.pipeline.questions import asked_about
 from fhir_gateway.pipeline.settle import settle
+from fhir_gateway.pipeline.went import report as unpacked
 from fhir_gateway.pipeline.went import summed_up, went
-from fhir_gateway.security.principal import Principal
+from fhir_gateway.security.principal import GATEWAY, Principal
 from fhir_gateway.store import InboxEntry, Store, Transaction
 from fhir_gateway.store.errors import ConflictError
 from fhir_gateway.store.ids import new_id
@@ -29,6 +32,14 @@ from mappers.result import Finding, Header, Location, Mapped, Refused
 from profiles.conceptmaps import Tables
 
 Code = Literal["AA", "AE", "AR", "CA", "CE", "CR"]
+
+
+class Told(NamedTuple):
+    """The report of a message. edition: what it was mapped with. more: rows left out."""
+
+    rows: list[v2.Row]
+    edition: str
+    more: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,23 @@ class V2Intake:
             return self._effect(arrival, message, v2.header(message))
         except Refused as refusal:
             return self._refuse(arrival, None, UNKNOWN, refusal.ack_code, refusal.findings, "refused")
+
+    def report(self, entry: InboxEntry) -> Told:
+        """Where every field of a kept message went when it was last mapped; of one that was not noted then, where it would go today.
+
+        Raises InvalidError for one today's rules refuse.
+        """
+        if entry.report is not None:
+            kept = unpacked(entry.report)
+            return Told(v2.rows(kept.entries, v2.read(entry.raw).header.version), entry.mapping, kept.more)
+        try:
+            message = v2.read(entry.raw)
+            with self.store.snapshot(GATEWAY) as tx:
+                tables = self.codes.tables(tx, self.site.sender or message.header.sender)
+            mapped = v2.map_message(message, tables, self.site)
+        except Refused as refusal:
+            raise InvalidError(f"{entry.id} is not mapped", issues=issues_of(refusal.findings)) from None
+        return Told(v2.report(mapped), f"{edition(tables)}, by today's rules", 0)
 
     def _enhanced(self, arrival: Arrival, message: v2.Message, header: Header, mode: AckMode) -> Iterator[bytes]:
         answer = self.store.run(_sender(header, arrival), arrival.at, lambda tx: self._commit(tx, arrival, message, header))

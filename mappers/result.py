@@ -86,6 +86,15 @@ class LedgerEntry:
     why: str = ""
 
 
+class Unmapped(NamedTuple):
+    """A code that no table translates. table: key of the ConceptMap that was asked, or the URI of the sender's own code system. place: `PID-16`."""
+
+    table: str
+    code: str
+    display: str
+    place: str
+
+
 Told = tuple[str, int, int | None, int | None, int | None, Fate, str, str]
 """A ledger entry without its segment's sequence: segment, field, repetition, component, subcomponent, fate, target, why. Of plain values only, so that
 tables share them and the collector of cycles passes them by."""
@@ -105,6 +114,11 @@ class Ledger(Sequence[LedgerEntry]):
 
     def __iter__(self) -> Iterator[LedgerEntry]:
         return (_entry(told, sequence) for sequence, rows in self._groups for told in rows)
+
+    @property
+    def groups(self) -> Sequence[tuple[int, Sequence[Told]]]:
+        """The sequence number of a segment and what is told of its fields, in the order of the message."""
+        return self._groups
 
     @overload
     def __getitem__(self, at: int) -> LedgerEntry: ...
@@ -176,9 +190,11 @@ class Mapped:
     header: Header
     drafts: list[Draft] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
-    ledger: Sequence[LedgerEntry] = field(default_factory=Ledger)
+    ledger: Ledger = field(default_factory=Ledger)
     digest: str = ""  # SHA-256 of the raw message, hexadecimal
     events: list[CaseEvent] = field(default_factory=list)
+    unmapped: Sequence[Unmapped] = ()
+    """Codes nobody translated, each once."""
     asked: Sequence[Json] = ()
     """Identifiers of the referral a `status` event asks about; it is looked up, never written."""
 

@@ -7,7 +7,7 @@ import itertools
 _serial = itertools.count(1)
 PATIENT = (
     "PID|1||{mrn}^^^NORTHSIDE&2.16.840.1.113883.19.5.1&ISO^MR~M-{mrn}^^^BLUE&2.16.840.1.113883.19.5.9&ISO^MB||{family}^{given}||{born}|F"
-    "|||1 Elm St^^Springfield^IL^62701^USA|||||en"
+    "|||1 Elm St^^Springfield^IL^62701^USA||||en"
 )
 
 

@@ -18,6 +18,10 @@ from fhir_gateway.pages.letter import full_name, letter
 from fhir_gateway.pipeline import writes
 from fhir_gateway.pipeline.actions import Actions
 from fhir_gateway.pipeline.casework import Casework
+from fhir_gateway.pipeline.codetables import CodeTables
+from fhir_gateway.pipeline.codework import CodeWork
+from fhir_gateway.pipeline.conflicts import Take
+from fhir_gateway.pipeline.conflicts import settle as settle_conflict
 from fhir_gateway.pipeline.custody import Custody
 from fhir_gateway.pipeline.dryrun import DryRun
 from fhir_gateway.pipeline.forms import form_of
@@ -27,6 +31,7 @@ from fhir_gateway.pipeline.opinion import Opinions
 from fhir_gateway.pipeline.orphans import Orphans
 from fhir_gateway.pipeline.outgoing import Outgoing
 from fhir_gateway.pipeline.paperwork import Paperwork
+from fhir_gateway.pipeline.replay import Replay
 from fhir_gateway.pipeline.results import RawMessage, Written
 from fhir_gateway.pipeline.search import matches, searched
 from fhir_gateway.pipeline.submissions import BundleIntake
@@ -61,14 +66,16 @@ class Gateway:
         self.clock = clock or (lambda: datetime.now(UTC))
         self.store = open_store(settings)
         self.casework = Casework.from_settings(settings)
-        tables, site = conceptmaps.load(), v2.Site(timezone=settings.source_zone)
-        self.messages = V2Intake(self.store, tables, site, self.casework, self.clock)
+        codes, site = CodeTables(conceptmaps.load()), v2.Site(timezone=settings.source_zone)
+        self.messages = V2Intake(self.store, codes, site, self.casework, self.clock)
+        self.replay = Replay(self.store, codes, site, self.casework, self.clock)
+        self.codework = CodeWork(self.store, codes, self.replay, self.clock)
         self.actions = Actions(self.store, self.casework, self.clock, codesystems.load()["item-reason"])
         self.custody = Custody(self.store, self.casework, self.clock)
         self.paperwork = Paperwork(self.store, self.casework, self.clock, settings)
         self.opinions = Opinions(self.store, self.casework, self.clock, settings.clinic_name, settings.zone)
         self.orphans = Orphans(self.store, self.casework, self.clock, settings.orphan_days)
-        self.dry_run = DryRun(self.store, self.casework, settings, tables, site, self.clock)
+        self.dry_run = DryRun(self.store, self.casework, settings, codes, site, self.clock)
         self.outgoing = Outgoing(self.store, self.casework, settings, self.clock)
         self.bundles = BundleIntake(self.store, self.casework, settings, self.clock)
 
@@ -137,6 +144,18 @@ class Gateway:
                 after = tx.inbox.get(inbox_id)
         assert after is not None
         return after
+
+    def settle_conflict(self, task_id: str, take: Take, who: str) -> None:
+        """Settle what a replay would change but somebody edited. Raises NotFoundError, ConflictError."""
+        now = self.clock()
+
+        def work(tx: Transaction) -> None:
+            written = settle_conflict(tx, task_id, take, who, now)
+            tx.audit.append("settle", "Task", task_id, detail=take)
+            self.casework.after(tx, written, now)
+
+        with translated():
+            self.store.run(GATEWAY, now, work)
 
     def discard(self, inbox_id: str) -> None:
         """Put a refused or failed message aside for good; it stays readable."""

@@ -44,7 +44,7 @@ def map_message(message: Message, tables: Tables, site: Site) -> Mapped:
     keys.assign(ctx, focus)
     about = focus.full_url if focus else ""
     events = [CaseEvent(ctx.event, about, ctx.clock.message)] if ctx.event and (focus or ctx.event == "status") else []
-    return Mapped(header, ctx.drafts, ctx.findings, Ledger(ctx.ledger), message.digest, events, tuple(ctx.asked))
+    return Mapped(header, ctx.drafts, ctx.findings, Ledger(ctx.ledger), message.digest, events, tuple(ctx.unmapped.values()), tuple(ctx.asked))
 
 
 def _kind(message: Message) -> MessageType:

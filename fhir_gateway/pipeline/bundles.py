@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from fhir_gateway.errors import GatewayError, InvalidError, operation_outcome
+from fhir_gateway.errors import GatewayError, InvalidError, NotFoundError, operation_outcome
 from fhir_gateway.pipeline import conditions, writes
 from fhir_gateway.pipeline.conditions import Condition
-from fhir_gateway.pipeline.entries import ORDER, Entry
+from fhir_gateway.pipeline.entries import NAMED, ORDER, Entry
 from fhir_gateway.pipeline.identity import keys_of
+from fhir_gateway.pipeline.interactions import patch
 from fhir_gateway.pipeline.linking import link
 from fhir_gateway.pipeline.results import Written
 from fhir_gateway.pipeline.search import matches
@@ -63,7 +64,7 @@ def transact(tx: Transaction, entries: list[Entry], options: Options) -> Done:
 
 def _turn(entry: Entry, position: int) -> tuple[int, str, str, int]:
     """http.html#trules, and within updates and deletions one order for everyone, so that two transactions do not wait for each other."""
-    named = entry.method in ("PUT", "DELETE")
+    named = entry.method in NAMED
     return ORDER[entry.method], entry.type if named else "", entry.id if named else "", position
 
 
@@ -88,7 +89,7 @@ def _place(tx: Transaction, entries: list[Entry]) -> None:
 
 
 def _condition(entry: Entry) -> Condition | None:
-    text = entry.if_none_exist if entry.method == "POST" else entry.query if entry.method in ("PUT", "DELETE") and not entry.id else None
+    text = entry.if_none_exist if entry.method == "POST" else entry.query if entry.method in NAMED and not entry.id else None
     if text is None:
         return None
     with _located(entry):
@@ -133,7 +134,7 @@ def _no_overlap(entries: list[Entry]) -> None:
     """http.html#trules: one resource may be written only once, and what a condition found may not be deleted beside it."""
     first: dict[tuple[str, str], Entry] = {}
     for entry in entries:
-        if entry.id and (entry.new or entry.method in ("PUT", "DELETE")):
+        if entry.id and (entry.new or entry.method in NAMED):
             other = first.setdefault((entry.type, entry.id), entry)
             if other is not entry:
                 raise _overlapping(entry, other)
@@ -171,6 +172,8 @@ def _done(tx: Transaction, entry: Entry, options: Options, written: list[Stored]
             return _posted(tx, entry, options, written)
         case "PUT":
             return _put(tx, entry, options, written)
+        case "PATCH":
+            return _patched(tx, entry, options, written)
         case "DELETE":
             gone = writes.delete(tx, entry.type, entry.id, entry.if_match) if entry.id else None
             written.extend([gone] if gone else [])
@@ -191,6 +194,16 @@ def _put(tx: Transaction, entry: Entry, options: Options, written: list[Stored])
     assert entry.resource is not None
     may_create = options.create or bool(entry.query)
     made = writes.update(tx, entry.resource, entry.id, entry.if_match, create_allowed=may_create, inbox_id=options.inbox_id, keyed=not entry.late)
+    return _wrote(made, options, written)
+
+
+def _patched(tx: Transaction, entry: Entry, options: Options, written: list[Stored]) -> Json:
+    """The patched resource takes the entry's place, so that what it points at is checked like that of the others."""
+    assert entry.patch is not None
+    if not entry.id:
+        raise NotFoundError(f"No {entry.type} matches the condition of the patch")
+    made = patch(tx, entry.type, entry.id, entry.patch.body, entry.patch.kind, entry.if_match)
+    entry.resource = made.stored.resource
     return _wrote(made, options, written)
 
 

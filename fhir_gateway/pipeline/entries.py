@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fhir_gateway.errors import GatewayError, InvalidError, PreconditionError, TooLargeError, UnsupportedError
+from fhir_gateway.pipeline.patches import KINDS
 from fhir_gateway.validation import Issue, shapes
 from fhir_gateway.validation.primitives import TEXT
 
 Json = dict[str, Any]
 ORDER: Final = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
 """http.html#trules: the order in which a transaction is worked on."""
+NAMED: Final = ("PUT", "PATCH", "DELETE")
+"""Methods that name one resource, by id or by condition."""
 _VERSION = re.compile(r'(?:W/)?"?(\d{1,18})"?', re.ASCII)
+
+
+class Patch(NamedTuple):
+    """A patch in a Binary (http.html#patch): its bytes, and its kind, one of `patches.KINDS`."""
+
+    body: bytes
+    kind: str
 
 
 @dataclass(slots=True)
@@ -21,7 +32,7 @@ class Entry:
     """One entry of a transaction or batch.
 
     path: its FHIRPath. id: "" where it is still to be found. new: a resource that the transaction makes under an id of the server's choice.
-    late: its identity keys are free only when another entry has been deleted. history: the version a GET asks for.
+    late: its identity keys are free only when another entry has been deleted. history: the version a GET asks for. patch: what a PATCH brings.
     """
 
     path: str
@@ -36,6 +47,7 @@ class Entry:
     history: int | None = None
     new: bool = False
     late: bool = False
+    patch: Patch | None = None
 
 
 def entries_of(bundle: Json, limit: int, base: str) -> list[Entry]:
@@ -64,17 +76,17 @@ def entry_of(entry: Json, path: str, base: str) -> Entry:
     """One entry taken apart. Raises InvalidError, UnsupportedError or PreconditionError, located."""
     request = entry.get("request") or {}
     method = request.get("method", "")
-    if method not in ORDER or method == "PATCH":
+    if method not in ORDER:
         raise UnsupportedError(f"{method or 'An entry without a method'} is not done in a Bundle here", f"{path}.request.method")
     type, identity, history, query = _address(request.get("url", ""), method, f"{path}.request.url", base)
     resource = entry.get("resource")
     if method in ("POST", "PUT"):
         _fits(resource, type, identity if method == "PUT" else "", path)
-    if method in ("PUT", "DELETE") and not identity and not query:
+    if method in NAMED and not identity and not query:
         raise InvalidError(f"{method} needs an id or a condition", f"{path}.request.url")
     if method == "POST" and (identity or query):
         raise UnsupportedError("POST takes a type alone: an id needs PUT, a condition ifNoneExist", f"{path}.request.url")
-    if method in ("PUT", "DELETE") and identity and query:
+    if method in NAMED and identity and query:
         raise UnsupportedError(f"{method} takes an id or a condition, not both", f"{path}.request.url")
     return Entry(
         path,
@@ -87,6 +99,7 @@ def entry_of(entry: Json, path: str, base: str) -> Entry:
         request.get("ifNoneExist") if method == "POST" else None,
         _version(request.get("ifMatch"), path),
         history,
+        patch=_patch(resource, f"{path}.resource") if method == "PATCH" else None,
     )
 
 
@@ -117,6 +130,17 @@ def _fits(resource: Any, type: str, identity: str, path: str) -> None:
         raise InvalidError(f"The resource is no {type}", f"{path}.resource.resourceType")
     if identity and resource.get("id", identity) != identity:
         raise InvalidError("The id of the resource and of request.url differ", f"{path}.resource.id")
+
+
+def _patch(resource: Any, path: str) -> Patch:
+    """A JSON Patch or Merge Patch travels in a Binary."""
+    kind = str(resource.get("contentType", "")).partition(";")[0].strip().lower() if isinstance(resource, dict) else ""
+    if not isinstance(resource, dict) or resource.get("resourceType") != "Binary" or kind not in KINDS:
+        raise InvalidError(f"PATCH needs a Binary whose contentType is one of {', '.join(KINDS)}", path)
+    try:
+        return Patch(base64.b64decode(str(resource.get("data", "")), validate=True), kind)
+    except ValueError:
+        raise InvalidError("The data of the Binary is not base64", f"{path}.data") from None
 
 
 def _version(text: str | None, path: str) -> int | None:

@@ -15,7 +15,7 @@ from fhir_gateway.cases.evidence import walk
 from fhir_gateway.errors import GoneError, NotFoundError, UnreadableError
 from fhir_gateway.events import event
 from fhir_gateway.pages.letter import full_name, letter
-from fhir_gateway.pipeline import writes
+from fhir_gateway.pipeline import interactions, writes
 from fhir_gateway.pipeline.actions import Actions
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.codetables import CodeTables
@@ -192,15 +192,54 @@ class Gateway:
 
         return self._run(principal, work)
 
+    def update_where(self, principal: Principal, type: str, condition: str, raw: bytes, version: int | None) -> Written:
+        """A new version of the one resource a condition means, or a new resource."""
+        resource = self._given(raw, type)
+
+        def work(tx: Transaction) -> Written:
+            self._check_references(tx, resource, type)
+            return self._after(tx, interactions.update_where(tx, resource, condition, version, create_allowed=self.settings.update_as_create))
+
+        return self._run(principal, work)
+
+    def patch(self, principal: Principal, type: str, id: str | None, condition: str, body: bytes, kind: str, version: int | None) -> Written:
+        """A new version made of the current one. id: None for the one resource the condition means. kind: one of `patches.KINDS`."""
+
+        def work(tx: Transaction) -> Written:
+            made = interactions.patch(tx, type, id or interactions.meant(tx, type, condition), body, kind, version)
+            self._check_references(tx, made.stored.resource, type)
+            return self._after(tx, made)
+
+        return self._run(principal, work)
+
     def delete(self, principal: Principal, type: str, id: str, version: int | None) -> None:
         """Mark one resource deleted. Repeating it is no error."""
+        self._run(principal, lambda tx: self._delete(tx, type, id, version))
+
+    def delete_where(self, principal: Principal, type: str, condition: str, version: int | None) -> None:
+        """Mark the one resource a condition means deleted. None is no error."""
 
         def work(tx: Transaction) -> None:
-            if gone := writes.delete(tx, type, id, version):
-                tx.audit.append("delete", type, id)
-                self.casework.after(tx, [gone], self.clock())
+            found = interactions.where(tx, type, condition)
+            if found is not None:
+                self._delete(tx, type, found.id, version)
 
         self._run(principal, work)
+
+    def _delete(self, tx: Transaction, type: str, id: str, version: int | None) -> None:
+        if gone := writes.delete(tx, type, id, version):
+            tx.audit.append("delete", type, id)
+            self.casework.after(tx, [gone], self.clock())
+
+    def history(self, principal: Principal, type: str, id: str, pairs: list[tuple[str, str]], base: str) -> Json:
+        """The history Bundle of one resource, of a type (id ""), or of everything (type "" too)."""
+        asked = interactions.History(type, id, base, pairs, self.settings.zone)
+        with translated(), self.store.snapshot(principal) as tx:
+            found = asked.bundle(tx, self.settings.page_size, self.settings.page_size_max)
+        self._audit(principal, "history", type, id)
+        for name in matches(found):
+            self._audit(principal, "found", *name)
+        return found
 
     def read(self, principal: Principal, type: str, id: str) -> Stored:
         """The current version."""

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 
-from fhir_gateway.errors import UnknownParameterError, operation_outcome
+from fhir_gateway.errors import operation_outcome
 from fhir_gateway.pipeline.checklists import widened
+from fhir_gateway.pipeline.looks import looks_of, shown
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Transaction
 from fhir_gateway.store.search import Page, SearchQuery, parse_query
 from fhir_gateway.validation import Issue
 
 Json = dict[str, Any]
-_SUMMARIES: Final = ("count", "false", "true", "text", "data")
-"""search.html#summary. Only the first two are done; the others are refused rather than ignored."""
 
 
 def searched(tx: Transaction, type: str, pairs: list[tuple[str, str]], base: str, settings: Settings, *, lenient: bool = False) -> Json:
     """The searchset. Raises the store's SearchError for a parameter, modifier or value that can't be used; lenient names unknown ones instead."""
     pairs = widened(type, pairs)
-    used, undone = _formed(pairs, settings)
-    if undone and not lenient:
-        raise UnknownParameterError(f"{' and '.join(undone)} is not done here yet; leave it out, or ask with Prefer: handling=lenient")
+    looks, used = looks_of(pairs), _sized(pairs, settings)
     query = parse_query(type, used, lenient=lenient)
     page = tx.search(type, query)
     bundle: Json = {"resourceType": "Bundle", "type": "searchset"}
@@ -32,12 +29,12 @@ def searched(tx: Transaction, type: str, pairs: list[tuple[str, str]], base: str
         bundle["total"] = page.total
     bundle["link"] = _links(type, query, page, base, pairs)
     entries: list[Json] = [
-        {"fullUrl": f"{base}/{stored.type}/{stored.id}", "resource": msgspec.Raw(stored.body), "search": {"mode": "match"}} for stored in page.entries
+        {"fullUrl": f"{base}/{stored.type}/{stored.id}", "resource": msgspec.Raw(shown(stored, looks)), "search": {"mode": "match"}}
+        for stored in page.entries
     ]
-    ignored = [*query.ignored, *undone]
-    if ignored:
+    if query.ignored:
         issues = [
-            Issue("warning", "not-supported", f"The search parameter '{name[:64]}' is not known for {type} and was ignored") for name in ignored
+            Issue("warning", "not-supported", f"The search parameter '{name[:64]}' is not known for {type} and was ignored") for name in query.ignored
         ]
         entries.append({"resource": operation_outcome(issues), "search": {"mode": "outcome"}})
     if entries:
@@ -51,25 +48,15 @@ def matches(bundle: Json) -> list[tuple[str, str]]:
     return [(type, id) for type, id in disclosed]
 
 
-def _formed(pairs: list[tuple[str, str]], settings: Settings) -> tuple[list[tuple[str, str]], list[str]]:
-    """The pairs with the page's size settled, and what was asked about the answer's form that is not done: ignoring it would go unnoticed.
-
-    Raises UnknownParameterError for a `_summary` that does not exist.
-    """
+def _sized(pairs: list[tuple[str, str]], settings: Settings) -> list[tuple[str, str]]:
+    """The pairs with the page's size settled."""
     used: list[tuple[str, str]] = []
-    undone: list[str] = []
     for name, value in pairs:
-        if name == "_summary" and value not in _SUMMARIES:
-            raise UnknownParameterError("_summary needs count, false, true, text or data")
-        if name == "_elements" or (name == "_summary" and value not in ("count", "false")):
-            undone.append(name if name == "_elements" else f"_summary={value}")
-        elif name == "_count" and value.isdecimal() and int(value[:9]) > settings.page_size_max:
-            used.append((name, str(settings.page_size_max)))
-        else:
-            used.append((name, value))
+        over = name == "_count" and value.isdecimal() and int(value[:9]) > settings.page_size_max
+        used.append((name, str(settings.page_size_max)) if over else (name, value))
     if not any(name == "_count" for name, _ in used):
         used.append(("_count", str(min(settings.page_size, settings.page_size_max))))
-    return used, undone
+    return used
 
 
 def _links(type: str, query: SearchQuery, page: Page, base: str, pairs: list[tuple[str, str]]) -> list[Json]:

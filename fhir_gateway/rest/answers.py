@@ -74,6 +74,12 @@ def check_content_type(request: Request) -> None:
     check_encoding(request)
 
 
+def is_fhir(content_type: str) -> bool:
+    """Is a body of this type a resource, rather than bytes of a Binary? FHIR XML is one, though it is not read here."""
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind in _READ or kind in ("application/fhir+xml", "application/xml+fhir")
+
+
 def check_encoding(request: Request) -> None:
     """Bodies are read as they are. Raises MediaTypeError for a packed one."""
     packed = request.headers.get("content-encoding", "identity").strip().lower()

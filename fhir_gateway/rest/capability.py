@@ -13,8 +13,8 @@ from profiles.canonical import canonical
 
 Json = dict[str, Any]
 
-INTERACTIONS: Final = ("read", "vread", "create", "update", "delete", "search-type")
-SYSTEM_INTERACTIONS: Final = ("transaction", "batch")
+INTERACTIONS: Final = ("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type")
+SYSTEM_INTERACTIONS: Final = ("transaction", "batch", "history-system")
 OPERATIONS: Final[dict[str, tuple[str, ...]]] = {"PlanDefinition": ("questionnaire",), "ServiceRequest": ("completeness", "opinion")}
 """Type → operations on it; profiles/operationdefinition has the definition of each."""
 SERVED_SINCE: Final = "2026-11-22"
@@ -31,6 +31,7 @@ def statement(base: str, gateway: Gateway) -> Json:
         "implementation": {"description": f"{gateway.settings.clinic_name}: second-opinion referrals", "url": base},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
+        "patchFormat": ["application/json-patch+json", "application/merge-patch+json"],
         "rest": [
             {
                 "mode": "server",
@@ -64,6 +65,8 @@ def _resources(update_as_create: bool) -> list[Json]:
             "updateCreate": update_as_create,
             "conditionalCreate": True,
             "conditionalRead": "full-support",
+            "conditionalUpdate": True,
+            "conditionalDelete": "single",
             "searchParam": [*common, *sorted(by_type.get(type, ()), key=lambda entry: str(entry["name"]))],
             **({"operation": [_operation(name) for name in OPERATIONS[type]]} if type in OPERATIONS else {}),
         }

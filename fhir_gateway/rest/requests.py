@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Final, Literal
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import Request
 
@@ -17,6 +17,8 @@ Return = Literal["minimal", "representation", "OperationOutcome"]
 RETURNS: Final[tuple[Return, ...]] = ("minimal", "representation", "OperationOutcome")
 RESULT_PARAMETERS: Final = ("_format", "_pretty")
 """Parameters about the answer's looks, not about what is searched."""
+ABOUT_ANSWER: Final = (*RESULT_PARAMETERS, "_summary", "_elements")
+"""Parameters that have no part in a condition."""
 
 
 def base_of(request: Request) -> str:
@@ -41,6 +43,14 @@ def condition(request: Request) -> str | None:
     if given is not None and not given.strip():
         raise UnreadableError("If-None-Exist is empty; it must name at least one search parameter")
     return given
+
+
+def query_condition(request: Request) -> str:
+    """The query of a conditional update, patch or delete. Raises UnreadableError when there is none: it would mean every resource of the type."""
+    pairs = [(name, value) for name, value in request.query_params.multi_items() if name not in ABOUT_ANSWER]
+    if not pairs:
+        raise UnreadableError("A write at the address of a type needs a condition: ?identifier=system|value, or another search")
+    return urlencode(pairs)
 
 
 def not_modified(request: Request, version: int, last_updated: datetime) -> bool:

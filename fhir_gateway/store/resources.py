@@ -38,7 +38,7 @@ COLUMNS: Final = (
     _R.c.inbox_id,
 )
 """What `stored_of` needs of a row of `resource`."""
-_OLD: Final = (
+OLDER_COLUMNS: Final = (
     _R.c.pk,
     _R.c.type,
     _R.c.id,
@@ -58,12 +58,12 @@ _ONE: Final = and_(_R.c.type == bindparam("type"), _R.c.id == bindparam("id"))
 _READ: Final = {reach: select(*COLUMNS).where(_ONE, compartment.resources(reach)) for reach in compartment.SCOPES}
 _LOCK: Final = {reach: select(*COLUMNS).where(_ONE, compartment.written(reach)).with_for_update(of=_R) for reach in compartment.SCOPES}
 _OLDER: Final = {
-    reach: select(*_OLD).join(_V, _V.c.resource == _R.c.pk).where(_ONE, compartment.resources(reach)).order_by(_V.c.version.desc())
+    reach: select(*OLDER_COLUMNS).join(_V, _V.c.resource == _R.c.pk).where(_ONE, compartment.resources(reach)).order_by(_V.c.version.desc())
     for reach in compartment.SCOPES
 }
 _ONE_OLDER: Final = {reach: query.where(_V.c.version == bindparam("old_version")) for reach, query in _OLDER.items()}
 _MANY: Final = {reach: PairLookup(select(*COLUMNS).where(compartment.resources(reach)), _R.c.type, _R.c.id) for reach in compartment.SCOPES}
-_EARLIER: Final = PairLookup(select(*_OLD).join(_V, _V.c.resource == _R.c.pk), _R.c.type, _R.c.id)
+_EARLIER: Final = PairLookup(select(*OLDER_COLUMNS).join(_V, _V.c.resource == _R.c.pk), _R.c.type, _R.c.id)
 _EXISTS: Final = select(_R.c.pk).where(_ONE)
 _MOVE: Final = insert(_V).from_select(
     ["resource", *_MOVED], select(_R.c.pk, *(_R.c[name] for name in _MOVED)).where(_R.c.pk == bindparam("moved_pk"))
@@ -264,7 +264,7 @@ def _as_of(reach: compartment.Scope) -> tuple[Select[Any], Select[Any]]:
         .correlate(_R)
         .scalar_subquery()
     )
-    older = select(*_OLD).join(_V, _V.c.resource == _R.c.pk).where(chosen, _V.c.version == newest)
+    older = select(*OLDER_COLUMNS).join(_V, _V.c.resource == _R.c.pk).where(chosen, _V.c.version == newest)
     current = select(*COLUMNS).where(chosen, _R.c.last_updated <= bindparam("moment", type_=_R.c.last_updated.type))
     return older, current
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fhir_gateway.security.principal import Principal
+from fhir_gateway.store import history
 from fhir_gateway.store.audit import Audit
 from fhir_gateway.store.cases import Cases
 from fhir_gateway.store.codes import Codes
@@ -47,6 +48,10 @@ class Transaction:
         if query.type != type:
             raise ValueError(f"a query on {query.type} cannot search {type}")
         return page.run(self._work, self.principal, query)
+
+    def history(self, query: history.HistoryQuery) -> history.HistoryPage:
+        """One page of what was written, newest first, as this principal sees it. Raises CursorError."""
+        return history.run(self._work, self.principal, query)
 
     def lock(self, name: str) -> None:
         """Hold a name until the transaction ends; another transaction asking for it waits. For conditions no identity key covers."""

@@ -6,6 +6,6 @@ its shape, `rules` holds the invariants no shape can say.
 
 from fhir_gateway.validation.issue import InvalidResourceError, Issue
 from fhir_gateway.validation.structure import validate
-from fhir_gateway.validation.text import decode, encode, spelled
+from fhir_gateway.validation.text import decode, decode_any, encode, spelled
 
-__all__ = ["InvalidResourceError", "Issue", "decode", "encode", "spelled", "validate"]
+__all__ = ["InvalidResourceError", "Issue", "decode", "decode_any", "encode", "spelled", "validate"]

@@ -37,12 +37,13 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A type: its elements by JSON name, the required ones, and the value[x] groups of which one must stand."""
+    """A type: its elements by JSON name, the required ones, the value[x] groups of which one must stand, and those of its summary."""
 
     name: str
     elements: dict[str, Element]
     required: tuple[str, ...]
     required_groups: tuple[str, ...]
+    summary: tuple[str, ...]
 
 
 _PRIMITIVES = {
@@ -75,6 +76,7 @@ def shape(path: str) -> Shape:
     model = getattr(import_module(module), name)
     elements: dict[str, Element] = {}
     required: list[str] = []
+    summary: list[str] = []
     groups: dict[str, bool] = {}
     for field in model.model_fields.values():
         alias = field.alias or ""
@@ -85,11 +87,13 @@ def shape(path: str) -> Shape:
             continue
         elements[alias] = element
         extra = _extra(field)
+        if extra.get("summary_element_property"):
+            summary.append(alias)
         if element.group:
             groups[element.group] = groups.get(element.group, False) or bool(extra.get("one_of_many_required"))
         elif extra.get("element_required") or field.is_required():
             required.append(alias)
-    return Shape(model.__name__, elements, tuple(required), tuple(group for group, needed in groups.items() if needed))
+    return Shape(model.__name__, elements, tuple(required), tuple(group for group, needed in groups.items() if needed), tuple(summary))
 
 
 def _extra(field: Any) -> dict[str, Any]:

@@ -29,6 +29,14 @@ class _Fault(ValueError):
 
 def decode(raw: bytes) -> dict[str, Any]:
     """Bytes of one JSON object → dict (fractions as Decimal). Raises InvalidResourceError for anything else; a UTF-8 BOM is tolerated."""
+    value = decode_any(raw)
+    if not isinstance(value, dict):
+        raise _refused("The body must be one JSON object")
+    return value
+
+
+def decode_any(raw: bytes) -> Any:
+    """The same for any JSON value."""
     if raw.startswith(b"\xef\xbb\xbf"):
         raw = raw[3:]
     try:
@@ -49,8 +57,6 @@ def decode(raw: bytes) -> dict[str, Any]:
         raise _refused("The JSON holds half a character (an unpaired \\ud800 to \\udfff)") from None
     except (ValueError, ArithmeticError):  # int() beyond the digits Python reads, Decimal beyond its largest exponent
         raise _refused("The JSON holds a number too long to be read") from None
-    if not isinstance(value, dict):
-        raise _refused("The body must be one JSON object")
     return value
 
 

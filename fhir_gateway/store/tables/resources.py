@@ -38,6 +38,7 @@ class VersionRow(SQLModel, table=True):
     """An older version, moved here when a newer one took its place."""
 
     __tablename__ = "resource_version"
+    __table_args__ = (Index("ix_resource_version_last_updated", "last_updated", "resource", "version"),)
 
     resource: int = Field(primary_key=True, foreign_key="resource.pk", sa_type=Serial)
     version: int = Field(primary_key=True)

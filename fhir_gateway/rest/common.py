@@ -1,0 +1,131 @@
+"""What every route of the FHIR API needs: the worker thread, the body within its limit, the address checked, the answer to a write."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import msgspec
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fhir_gateway.bodies import Cut, TooLarge, read_body
+from fhir_gateway.errors import MediaTypeError, NotFoundError, TooLargeError
+from fhir_gateway.pipeline import Gateway
+from fhir_gateway.pipeline.looks import Looks, looks_of, shown
+from fhir_gateway.pipeline.patches import KINDS
+from fhir_gateway.pipeline.results import Written
+from fhir_gateway.rest import answers, requests
+from fhir_gateway.store import Stored
+from fhir_gateway.validation import Issue, shapes
+from fhir_gateway.validation.primitives import TEXT
+
+FORM: Final = "application/x-www-form-urlencoded"
+Result = TypeVar("Result")
+
+
+class LookedRoute(APIRoute):
+    """A route whose JSON answer is laid out for people when they ask for it (`_pretty=true`, search.html#summary)."""
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        """The route's handler, its answer laid out."""
+        handler = super().get_route_handler()
+
+        async def looked(request: Request) -> Response:
+            response: Response = await handler(request)
+            if request.query_params.get("_pretty", "").lower() == "true" and (response.media_type or "").startswith(answers.FHIR_JSON):
+                response.body = msgspec.json.format(bytes(response.body), indent=2)
+                response.headers["Content-Length"] = str(len(response.body))
+            return response
+
+        return looked
+
+
+def gateway_of(request: Request) -> Gateway:
+    """The gateway this application was built around."""
+    gateway: Gateway = request.app.state.gateway
+    return gateway
+
+
+async def run(request: Request, work: Callable[[], Result]) -> Result:
+    """Database work happens off the event loop."""
+    return await asyncio.get_running_loop().run_in_executor(gateway_of(request).executor, work)
+
+
+async def body_of(request: Request) -> bytes:
+    """The body of a single write. Raises MediaTypeError, TooLargeError."""
+    answers.check_content_type(request)
+    return await whole_body(request)
+
+
+async def patch_body(request: Request) -> tuple[str, bytes]:
+    """(kind, body) of a PATCH. Raises MediaTypeError, TooLargeError."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in KINDS:
+        raise MediaTypeError(f"A patch is sent as {', '.join(KINDS)}; not as '{kind[:60]}'")
+    answers.check_encoding(request)
+    return kind, await whole_body(request)
+
+
+async def whole_body(request: Request, cut: Cut | None = None) -> bytes:
+    """A body within the limit; of one over it the beginning is kept in the inbox. Raises TooLargeError."""
+    gateway = gateway_of(request)
+    body = await read_body(request, gateway.settings.message_bytes, cut)
+    if isinstance(body, TooLarge):
+        await run(request, lambda: gateway.refuse_oversize(body.head, body.length, body.sha256, "fhir", peer(request)))
+        raise TooLargeError(f"The body is over the limit of {gateway.settings.message_bytes} bytes; its beginning was kept")
+    return body
+
+
+def peer(request: Request) -> str:
+    return request.client.host if request.client else "?"
+
+
+async def form_of(request: Request) -> bytes:
+    """search.html#Introduction: parameters come as a form. Raises MediaTypeError, TooLargeError."""
+    kind = request.headers.get("content-type", FORM).partition(";")[0].strip().lower()
+    answers.check_encoding(request)
+    if kind != FORM:
+        raise MediaTypeError(f"The parameters of _search are sent as {FORM}, not as '{kind[:60]}'")
+    return await whole_body(request)
+
+
+def known(type: str) -> None:
+    if not shapes.known(type):
+        raise NotFoundError(f"'{type[:64]}' is not a resource type of FHIR R4 known here")
+
+
+def legal(type: str, id: str) -> None:
+    """What can't be an id names nothing, and is not asked of the database."""
+    if not TEXT["id"].fullmatch(id):
+        raise NotFoundError(f"There is no {type} under an id of that form")
+
+
+def looks(request: Request) -> Looks:
+    """`_summary` and `_elements` of a request about one resource."""
+    return looks_of(request.query_params.multi_items())
+
+
+def one(request: Request, stored: Stored) -> Response:
+    """One version of a resource, or 304 when the client holds it."""
+    headers = answers.version_headers(stored.version, stored.last_updated)
+    if requests.not_modified(request, stored.version, stored.last_updated):
+        return Response(None, 304, headers)
+    return answers.answer(shown(stored, looks(request)), headers=headers)
+
+
+def wrote(request: Request, written: Written) -> Response:
+    stored = written.stored
+    headers = answers.version_headers(stored.version, stored.last_updated)
+    headers["Location"] = f"{requests.base_of(request)}/{stored.type}/{stored.id}/_history/{stored.version}"
+    status = 201 if written.created else 200
+    match requests.wanted_return(request):
+        case "minimal":
+            return answers.answer(None, status, headers)
+        case "OperationOutcome":
+            hints = (Issue("information", "informational", written.hint),) if written.hint else ()
+            return answers.outcome(hints, status, headers)
+        case _:
+            return answers.answer(shown(stored, looks(request)), status, headers)

@@ -1,0 +1,95 @@
+"""The addresses of one resource: read, vread, history, update, patch, delete."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fhir_gateway.rest import answers, binary, requests
+from fhir_gateway.rest.common import LookedRoute, gateway_of, known, legal, one, patch_body, run, wrote
+from fhir_gateway.security.request import principal_of
+
+router = APIRouter(route_class=LookedRoute)
+
+
+@router.get("/fhir/{type}/{id}/_history", summary="Every version of one resource, newest first")
+async def history(request: Request, type: str, id: str) -> Response:
+    """A history Bundle."""
+    principal = principal_of(request)
+    answers.check_accept(request)
+    known(type)
+    legal(type, id)
+    gateway, pairs, base = gateway_of(request), requests.search_pairs(request), requests.base_of(request)
+    return answers.answer(await run(request, lambda: gateway.history(principal, type, id, pairs, base)))
+
+
+@router.get("/fhir/{type}/{id}", summary="Read")
+@router.head("/fhir/{type}/{id}", include_in_schema=False)
+async def read(request: Request, type: str, id: str) -> Response:
+    """The current version; 304 when the client holds it, 410 when it was deleted."""
+    principal = principal_of(request)
+    known(type)
+    legal(type, id)
+    gateway = gateway_of(request)
+    if type == "Binary" and (raw := await run(request, lambda: gateway.raw_message(principal, id))) is not None:
+        return binary.raw(request, raw)
+    if type != "Binary":
+        answers.check_accept(request)
+    stored = await run(request, lambda: gateway.read(principal, type, id))
+    native = binary.native(request, stored) if type == "Binary" else None
+    answer = one(request, stored)
+    if native is None or answer.status_code == 304:
+        return answer
+    headers = answers.version_headers(stored.version, stored.last_updated)
+    return Response(native.content, 200, {**headers, **binary.INERT}, media_type=native.content_type)
+
+
+@router.get("/fhir/{type}/{id}/_history/{version}", summary="Read one version")
+@router.head("/fhir/{type}/{id}/_history/{version}", include_in_schema=False)
+async def vread(request: Request, type: str, id: str, version: str) -> Response:
+    """One version as it was."""
+    principal = principal_of(request)
+    answers.check_accept(request)
+    known(type)
+    legal(type, id)
+    gateway = gateway_of(request)
+    number = int(version) if version.isdecimal() and len(version) < 10 else 0
+    return one(request, await run(request, lambda: gateway.vread(principal, type, id, number)))
+
+
+@router.put("/fhir/{type}/{id}", summary="Update, or create with this id")
+async def update(request: Request, type: str, id: str) -> Response:
+    """A new version; If-Match guards against overwriting what the client has not seen."""
+    principal = principal_of(request)
+    answers.check_accept(request)
+    known(type)
+    gateway = gateway_of(request)
+    body, version = await binary.upload(request, type, id), requests.expected_version(request)
+    return wrote(request, await run(request, lambda: gateway.update(principal, type, id, body, version)))
+
+
+@router.patch("/fhir/{type}/{id}", summary="Patch: JSON Patch or JSON Merge Patch")
+async def patch(request: Request, type: str, id: str) -> Response:
+    """A new version made of the current one."""
+    principal = principal_of(request)
+    answers.check_accept(request)
+    known(type)
+    legal(type, id)
+    gateway = gateway_of(request)
+    version = requests.expected_version(request)
+    kind, body = await patch_body(request)
+    return wrote(request, await run(request, lambda: gateway.patch(principal, type, id, "", body, kind, version)))
+
+
+@router.delete("/fhir/{type}/{id}", summary="Delete")
+async def delete(request: Request, type: str, id: str) -> Response:
+    """Marks the resource deleted; its versions stay. Repeating it is no error."""
+    principal = principal_of(request)
+    answers.check_accept(request)
+    known(type)
+    legal(type, id)
+    gateway = gateway_of(request)
+    version = requests.expected_version(request)
+    await run(request, lambda: gateway.delete(principal, type, id, version))
+    return Response(None, 204)

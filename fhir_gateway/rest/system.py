@@ -1,0 +1,56 @@
+"""The addresses of the whole system: what it can do, transactions and batches, its history."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fhir_gateway.bodies import KEPT_BYTES
+from fhir_gateway.errors import GatewayError
+from fhir_gateway.rest import answers, capability, requests
+from fhir_gateway.rest.common import LookedRoute, gateway_of, peer, run, whole_body
+from fhir_gateway.security.request import principal_of
+
+router = APIRouter(route_class=LookedRoute)
+
+
+@router.get("/fhir/metadata", summary="What this server can do")
+@router.head("/fhir/metadata", include_in_schema=False)
+async def metadata(request: Request) -> Response:
+    """The CapabilityStatement, made from what is there. The one address that needs no sign-in."""
+    answers.check_accept(request)
+    return answers.answer(capability.statement(requests.base_of(request), gateway_of(request)))
+
+
+@router.post("/fhir", summary="Transaction or batch")
+@router.post("/fhir/", include_in_schema=False)
+async def bundle(request: Request) -> Response:
+    """A Bundle passes the inbox like a message: kept first, answered when its effect is committed."""
+    principal = principal_of(request)
+    gateway = gateway_of(request)
+    body = await whole_body(request, lambda head, length: _keep(request, head, length, "the Bundle ended in the middle"))
+    try:
+        answers.check_accept(request)
+        answers.check_content_type(request)
+    except GatewayError:
+        await _keep(request, body[:KEPT_BYTES], len(body), "sent or asked for in a format not done here")
+        raise
+    base = requests.base_of(request)
+    status, content = await run(request, lambda: gateway.receive_bundle(body, principal, base))
+    return answers.answer(content, status)
+
+
+async def _keep(request: Request, head: bytes, length: int, why: str) -> None:
+    """What arrived at the Bundle entrance and can't be taken is kept all the same."""
+    if length:
+        await run(request, lambda: gateway_of(request).keep_broken(head, length, why, "fhir", peer(request)))
+
+
+@router.get("/fhir/_history", summary="Everything that was written, newest first")
+async def history(request: Request) -> Response:
+    """A history Bundle."""
+    principal = principal_of(request)
+    answers.check_accept(request)
+    gateway, pairs, base = gateway_of(request), requests.search_pairs(request), requests.base_of(request)
+    return answers.answer(await run(request, lambda: gateway.history(principal, "", "", pairs, base)))

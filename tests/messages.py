@@ -89,6 +89,11 @@ def blood_count(
     return _message("ORU^R01^ORU_R01", segments, sender="NORTHSIDE", made=made)
 
 
+def result(*segments: str, made: str) -> bytes:
+    """ORU^R01 of a laboratory about the usual patient, with these orders and results."""
+    return _message("ORU^R01^ORU_R01", [_patient(), *segments], sender="LAB", made=made)
+
+
 def document(
     event: str,
     text: str = "",

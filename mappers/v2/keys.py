@@ -90,7 +90,7 @@ def assign(ctx: Context, focus: Draft | None) -> None:
         make = _MAKERS.get(draft.resource["resourceType"])
         if make is not None and not draft.keys:
             draft.keys = make(draft, scope)
-        if draft.merge == "replace":
+        if draft.merge != "enrich" or draft.resource["resourceType"] == "DiagnosticReport":
             draft.keys = tuple(_apart(k, taken) for k in draft.keys)
         taken.update(draft.keys)
 
@@ -182,7 +182,7 @@ def _within_report(kind: str, code_name: str) -> Callable[[Draft, Scope], Keys]:
         if owner is not None and owner is not draft:
             base = identity.first(owner.keys)
         else:
-            base = "\t".join((scope.sender, scope.subject(resource), _when(resource, "effective") or _when(resource.get("context", {}), "")))
+            base = "\t".join((scope.sender, scope.subject(resource), _when(resource, "effective")))
         parts = (base, code_text(resource.get(code_name)), _sub_id(resource))
         return (key(kind, *parts, scope.ordinal(kind, *parts)),)
 

@@ -7,7 +7,7 @@ import itertools
 _serial = itertools.count(1)
 PATIENT = (
     "PID|1||{mrn}^^^NORTHSIDE&2.16.840.1.113883.19.5.1&ISO^MR~M-{mrn}^^^BLUE&2.16.840.1.113883.19.5.9&ISO^MB||{family}^{given}||{born}|F"
-    "|||1 Elm St^^Springfield^IL^62701^USA|||||en"
+    "|||1 Elm St^^Springfield^IL^62701^USA||||en"
 )
 
 
@@ -19,6 +19,9 @@ def _message(kind: str, segments: list[str], *, sender: str, made: str, control_
 
 def _patient(mrn: str = "554321", family: str = "Marlowe", given: str = "Ines", born: str = "19710314") -> str:
     return PATIENT.format(mrn=mrn, family=family, given=given, born=born)
+
+
+PERSON = _patient()
 
 
 def referral(
@@ -129,6 +132,24 @@ def appointment(event: str, start: str, *, made: str, number: str = "REF-1", sta
         f"AIS|1||CONSULT^Consultation^L|{start}|||30|min^^UCUM|||Booked",
     ]
     return _message(f"SIU^{event}^SIU_S12", segments, sender="CLINICSCHED", made=made)
+
+
+def adt(event: str, *segments: str, made: str = "20260912080000-0500", sender: str = "NORTHSIDE", structure: str = "") -> bytes:
+    """ADT about a patient or one visit. segments: from PID on."""
+    structure = structure or f"ADT_{event}"
+    return _message(f"ADT^{event}^{structure}", [f"EVN|{event}|{made}", *segments], sender=sender, made=made)
+
+
+def order(kind: str, *segments: str, made: str, sender: str = "NORTHSIDE", first: bool = False) -> bytes:
+    """An order message, or word of one. first: the segments stand before the patient."""
+    lines = [*segments, PERSON] if first else [PERSON, *segments]
+    return _message(f"{kind}^{kind.replace('^', '_')}", lines, sender=sender, made=made)
+
+
+def visit(event: str, *, made: str, start: str = "20260912070000-0500", end: str = "", more: str = "", **patient: str) -> bytes:
+    """ADT about the visit V-1. more: PV1-36 and what follows up to PV1-43."""
+    pv1 = f"PV1|1|I|ONC^12^1{'|' * 16}V-1^^^NORTHSIDE{'|' * 17}{more or '|' * 7}|{start}|{end}"
+    return adt(event, _patient(**patient), pv1, made=made)
 
 
 NUMBER = "{}^^^NORTHSIDE&2.16.840.1.113883.19.5.1&ISO^MR"

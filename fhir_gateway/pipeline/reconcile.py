@@ -27,6 +27,8 @@ _STEPS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "DocumentReference": ((*_STATUS, "docStatus", "_docStatus", "authenticator"), ("relatesTo", "securityLabel")),
 }
 """What of a resource told in steps says how far it is: the newest message's alone; and what stays once said, until it is said anew."""
+_PARTS: Final = frozenset({"period", "hospitalization"})
+"""Structures whose parts come by separate messages: an admission has the start of a visit, a discharge its end."""
 
 
 def reconcile(held: Json | None, held_clock: Clock, draft: Draft) -> Json | None:
@@ -161,12 +163,40 @@ def _enrich(held: Json, draft: Draft, newer: bool) -> Json:
             merged[key] = value
         elif key == "identifier" or key == "extension":
             merged[key] = _union(merged[key], value, newer)
-        elif newer:
+        elif key in _PARTS:
+            merged[key] = {**merged[key], **value} if newer else {**value, **merged[key]}
+        elif newer and key not in draft.defaults:
             merged[key] = value
     if newer:
-        for key in draft.deletes:
-            merged.pop(key, None)
+        for path in draft.deletes:
+            _delete(merged, path, draft.resource)
     return merged
+
+
+def _delete(holder: Json, path: str, said: Json) -> None:
+    """Take out an element, a part of one or marked items of a list; what the same message says instead stays."""
+    name, _, rest = path.partition(".")
+    if "[" not in path and rest:
+        inner = holder.get(name)
+        if isinstance(inner, dict):
+            kept = dict(inner)
+            _delete(kept, rest, said.get(name) or {})
+            holder[name] = kept
+            if not kept:
+                del holder[name]
+        return
+    name, _, mark = path.rstrip("]").partition("[")
+    key, _, value = mark.partition("=")
+    items = holder.get(name)
+    told = said.get(name)
+    if not mark and told is None:
+        holder.pop(name, None)
+        holder.pop("_" + name, None)
+    elif mark and isinstance(items, list):
+        left = [item for item in items if item.get(key) != value or item in (told or ())]
+        holder[name] = left
+        if not left:
+            del holder[name]
 
 
 def _union(held: list[Any], incoming: list[Any], newer: bool) -> list[Any]:

@@ -24,7 +24,7 @@ class Settled:
 
 
 @dataclass(slots=True)
-class _Standing:
+class Standing:
     """What a resource will hold when every draft that means it has been weighed."""
 
     content: Json | None
@@ -41,9 +41,9 @@ def settle(tx: Transaction, drafts: Sequence[Draft], inbox_id: str) -> Settled:
     drafts = [*(bare(draft) if linkages else draft for draft in drafts if draft.full_url in homes), *_pairs(tx, linkages, addresses, new)]
     held = tx.resources.read_many(sorted(set(addresses.values()) - new))
     addresses[RAW_MESSAGE] = f"Binary/{inbox_id}"
-    standing: dict[str, _Standing] = {}
+    standing: dict[str, Standing] = {}
     for draft in drafts:
-        _weigh(standing, addresses[draft.full_url], replace(draft, resource=rewritten(draft.resource, addresses.get)), held, new)
+        weigh(standing, addresses[draft.full_url], replace(draft, resource=rewritten(draft.resource, addresses.get)), held, new)
     _join(standing)
     settled = Settled()
     for reference, end in standing.items():
@@ -59,12 +59,12 @@ def settle(tx: Transaction, drafts: Sequence[Draft], inbox_id: str) -> Settled:
     return settled
 
 
-def _weigh(standing: dict[str, _Standing], reference: str, draft: Draft, held: Mapping[str, Stored], new: set[str]) -> None:
+def weigh(standing: dict[str, Standing], reference: str, draft: Draft, held: Mapping[str, Stored], new: set[str]) -> None:
     """One draft against what its resource holds by now."""
     end = standing.get(reference)
     if end is None:
         before = held.get(reference)
-        end = _Standing(before.resource if before else None, before.clock if before else draft.clock, reference in new)
+        end = Standing(before.resource if before else None, before.clock if before else draft.clock, reference in new)
         standing[reference] = end
     content = reconcile(end.content, end.clock, draft)
     if content is not None:
@@ -87,7 +87,7 @@ def _pairs(tx: Transaction, linkages: Sequence[Draft], addresses: dict[str, str]
     return kept
 
 
-def _join(standing: Mapping[str, _Standing]) -> None:
+def _join(standing: Mapping[str, Standing]) -> None:
     """The Patients of every Linkage that was changed are linked, or no longer: the newest word on the pair counts, not the newest message."""
     for end in [end for reference, end in standing.items() if reference.startswith("Linkage/") and end.changed]:
         pair = pair_of(end.content or {})
@@ -105,7 +105,8 @@ def _homes(tx: Transaction, drafts: Sequence[Draft]) -> tuple[dict[str, str], se
     homes: dict[str, str] = {}
     new: set[str] = set()
     for draft in drafts:
-        identity = next((holders[key] for key in draft.keys if key in holders), "")
+        found = list(dict.fromkeys(holders[key] for key in draft.keys if key in holders))
+        identity = _survivor(tx, found) if len(found) > 1 and draft.resource["resourceType"] == "Patient" else next(iter(found), "")
         if not identity:
             identity = new_id()
             new.add(f"{draft.resource['resourceType']}/{identity}")
@@ -115,3 +116,10 @@ def _homes(tx: Transaction, drafts: Sequence[Draft]) -> tuple[dict[str, str], se
             tx.keys.claim(unclaimed, str(draft.resource["resourceType"]), identity, strict=True)
             holders.update(dict.fromkeys(unclaimed, identity))
     return homes, new
+
+
+def _survivor(tx: Transaction, patients: Sequence[str]) -> str:
+    """Of several Patients whose numbers a message lists as one person's: the strongest number's that was not merged into another."""
+    held = tx.resources.read_many([f"Patient/{identity}" for identity in patients])
+    merged = {stored.id for stored in held.values() if any(link.get("type") == "replaced-by" for link in stored.resource.get("link") or ())}
+    return next((identity for identity in patients if identity not in merged), patients[0])

@@ -14,7 +14,7 @@ from mappers.v2.context import RAW_MESSAGE, REPLACED_BY, V2_FIELD, Site
 from mappers.v2.dictionary import check
 from mappers.v2.mapping import MAPPING_VERSION, map_message
 from mappers.v2.message import Message, read, split
-from mappers.v2.report import report
+from mappers.v2.report import Row, report, rows
 from mappers.v2.write.ack import acknowledge
 from mappers.v2.write.answer import read_ack
 
@@ -24,6 +24,7 @@ __all__ = [
     "REPLACED_BY",
     "V2_FIELD",
     "Message",
+    "Row",
     "Site",
     "ack_mode",
     "acknowledge",
@@ -34,6 +35,7 @@ __all__ = [
     "read",
     "read_ack",
     "report",
+    "rows",
     "split",
 ]
 

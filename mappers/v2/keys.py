@@ -225,6 +225,16 @@ def _numbered(kind: str, *described: str) -> Callable[[Draft, Scope], Keys]:
     return make
 
 
+def _encounter(draft: Draft, scope: Scope) -> Keys:
+    """By visit numbers, the number of the pre-admission among them; else by patient, within the sender, and the beginning of the visit or, without
+    one, its class: the end comes by a later message about the same visit."""
+    resource = draft.resource
+    before = resource.get("hospitalization", {}).get("preAdmissionIdentifier")
+    found = by_identifiers("Encounter", {"identifier": [*resource.get("identifier", ()), *([before] if before else [])]})
+    began = str(resource.get("period", {}).get("start", "")) or str(resource["class"].get("code", ""))
+    return found or (key("Encounter", scope.sender, scope.subject(resource), began),)
+
+
 def _claim(draft: Draft, scope: Scope) -> Keys:
     resource = draft.resource
     number = resource.get("preAuthRef", "")
@@ -246,7 +256,7 @@ _MAKERS: Final[dict[str, Callable[[Draft, Scope], Keys]]] = {
     "Account": _numbered("Account"),
     "Coverage": _coverage,
     "ServiceRequest": _service_request,
-    "Encounter": _numbered("Encounter", "class", "period"),
+    "Encounter": _encounter,
     "Condition": _numbered("Condition", "code", "recordedDate"),
     "AllergyIntolerance": _numbered("AllergyIntolerance", "code"),
     "Procedure": _numbered("Procedure", "code", "performedDateTime"),

@@ -53,6 +53,9 @@ def order(orc: Node | None, obr: Node | None, ctx: Context) -> tuple[Draft | Non
     _withdraw(report, made, obr, ctx)
     has_request = worth_keeping(request)
     if has_request:
+        request.merge = "enrich"  # a result only mentions its order
+        if orc is None or not orc.segment.raw(5):
+            request.defaults = ("status",)
         request.resource["status"] = request.resource.get("status", "unknown")
         report.resource.setdefault("basedOn", []).insert(0, reference(request))
         ctx.add(request)
@@ -94,10 +97,7 @@ def order_segments(orc: Node | None, obr: Node | None, request: Draft, report: D
         for timing in orc.of("TQ1"):
             TQ1.map(timing.segment, ctx, ServiceRequest=request)
         followers(orc, home, ctx)
-    if "occurrenceDateTime" in request.resource and "occurrencePeriod" in request.resource:
-        period = request.resource["occurrencePeriod"]
-        period.setdefault("start", request.resource.pop("occurrenceDateTime"))
-        request.resource.pop("_occurrenceDateTime", None)
+    one_occurrence(request.resource)
 
 
 def _complete(report: Draft, obr: Node | None, ctx: Context) -> None:
@@ -107,6 +107,13 @@ def _complete(report: Draft, obr: Node | None, ctx: Context) -> None:
         resource["status"] = "unknown"
         if obr is not None:  # the guide calls it an error (OBR[DiagnosticReport] row 33); a report of unknown status is better than none
             ctx.findings.append(Finding("warning", "101", "result status missing: the report's status is unknown", obr.segment.where(25)))
+
+
+def one_occurrence(request: Json) -> None:
+    """A period takes a single time in as its start: an order has but one of the two."""
+    if "occurrenceDateTime" in request and "occurrencePeriod" in request:
+        request["occurrencePeriod"].setdefault("start", request.pop("occurrenceDateTime"))
+        request.pop("_occurrenceDateTime", None)
 
 
 def _bundle_results(orc: Node | None, obr: Node | None, report: Draft, specimens: list[Draft], ctx: Context) -> list[Draft]:

@@ -18,8 +18,8 @@ from mappers.v2.datatypes.text import as_text, part, st
 from mappers.v2.datatypes.times import dtm, instant, moment, set_primitive
 from mappers.v2.message import Repetition
 from mappers.v2.paths import STORED
-from mappers.v2.segments.nte import PARTICIPATION
 from mappers.v2.segments.orc import filler_reference, order_reference
+from mappers.v2.segments.rol import PARTICIPATION
 from mappers.v2.table import Datatype, field, keep, segment, structural, takes, target
 from profiles.canonical import sender_system
 

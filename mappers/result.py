@@ -141,7 +141,8 @@ class Draft:
 
     keys: identity keys, strongest first; a draft with none is always created.
     merge: `replace` – the newer version stands alone; `enrich` – element by element, absent means unchanged (people, organisations, coverage).
-    deletes: elements the sender deleted with an explicit null (`""`).
+    deletes: what the sender deleted with an explicit null (`""`): `birthDate`, `period.end`, or items of a list, `telecom[use=home]`.
+    defaults: elements that stand only where nothing is held: what the message implies without saying it.
     steps: what the resource says and how far it is come by separate messages (REF^I12 and I13 tell, I14 ends): its `status` follows the order of messages,
     its content the time in `clock.clinical`, which a message that only names the resource leaves empty.
     """
@@ -152,6 +153,7 @@ class Draft:
     clock: Clock = Clock()
     merge: Literal["replace", "enrich"] = "replace"
     deletes: tuple[str, ...] = ()
+    defaults: tuple[str, ...] = ()
     steps: bool = False
 
 

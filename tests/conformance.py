@@ -73,7 +73,7 @@ def _retained(message: Message, mapped: Mapped, said: Counter[str], held: Counte
     values, digits, documents = _values(mapped)
     for name, leaf in {(s.name, leaf) for s in message.segments for leaf in _leaves(s)}:
         said[name] += 1
-        number = re.sub(r"\D", "", leaf)
+        number = re.sub(r"\D", "", re.sub(r"[+-]\d{4}$", "", leaf))  # a time is written in its own zone; seconds may have been filled up
         dated = bool(re.fullmatch(r"[\d.+\-:]{4,}", leaf)) and number[:14] in digits
         held[name] += leaf in values or dated or any(leaf in document for document in documents)
 
@@ -116,7 +116,7 @@ def _values(mapped: Mapped) -> tuple[set[str], set[str], list[str]]:
             values.add(str(draft.resource.get("data", "")))
         walk(draft.resource)
     digits = {re.sub(r"\D", "", text)[:14] for text in values if re.fullmatch(r"[\dTZ.+\-:]{4,}", text)}
-    return values, digits | {d[:8] for d in digits}, documents
+    return values, digits | {d[:8] for d in digits} | {d[:12] for d in digits}, documents
 
 
 def _print_messages(console: Console, mapped: int, made: int, refusals: Counter[str], invalid: Counter[str], segments: int, accounted: int) -> None:

@@ -21,6 +21,9 @@ def _patient(mrn: str = "554321", family: str = "Marlowe", given: str = "Ines", 
     return PATIENT.format(mrn=mrn, family=family, given=given, born=born)
 
 
+PERSON = _patient()
+
+
 def referral(
     number: str = "REF-1",
     *,
@@ -89,6 +92,32 @@ def blood_count(
     return _message("ORU^R01^ORU_R01", segments, sender="NORTHSIDE", made=made)
 
 
+def document(
+    event: str,
+    text: str = "",
+    *,
+    made: str,
+    number: str = "D-1",
+    parent: str = "",
+    status: str = "AU",
+    available: str = "AV",
+    kind: str = "CN",
+    referral: str = "REF-1",
+    **patient: str,
+) -> bytes:
+    """MDM: a consultation note, or a report by TXA-2, with its text; without text the document is only told of."""
+    given = f"{parent}^NORTHSIDE" if parent else ""
+    segments = [
+        f"EVN|{event}|{made}",
+        _patient(**patient),
+        "PV1|1|O",
+        f"TXA|1|{kind}|TX|20260901090000-0500||20260901100000-0500|||1234567893^Okafor^Daniel|||{number}^NORTHSIDE|{given}"
+        f"|{referral}^NORTHSIDE|||{status}||{available}",
+        *(f"OBX|{n}|TX|{kind}^Document^HL70270||{line}||||||F" for n, line in enumerate(text.split("\n") if text else (), 1)),
+    ]
+    return _message(f"MDM^{event}^MDM_{event}", segments, sender="NORTHSIDE", made=made)
+
+
 def appointment(event: str, start: str, *, made: str, number: str = "REF-1", status: str = "Booked", **patient: str) -> bytes:
     """SIU: an appointment of the case."""
     segments = [
@@ -98,6 +127,24 @@ def appointment(event: str, start: str, *, made: str, number: str = "REF-1", sta
         f"AIS|1||CONSULT^Consultation^L|{start}|||30|min^^UCUM|||Booked",
     ]
     return _message(f"SIU^{event}^SIU_S12", segments, sender="CLINICSCHED", made=made)
+
+
+def adt(event: str, *segments: str, made: str = "20260912080000-0500", sender: str = "NORTHSIDE", structure: str = "") -> bytes:
+    """ADT about a patient or one visit. segments: from PID on."""
+    structure = structure or f"ADT_{event}"
+    return _message(f"ADT^{event}^{structure}", [f"EVN|{event}|{made}", *segments], sender=sender, made=made)
+
+
+def order(kind: str, *segments: str, made: str, sender: str = "NORTHSIDE", first: bool = False) -> bytes:
+    """An order message, or word of one. first: the segments stand before the patient."""
+    lines = [*segments, PERSON] if first else [PERSON, *segments]
+    return _message(f"{kind}^{kind.replace('^', '_')}", lines, sender=sender, made=made)
+
+
+def visit(event: str, *, made: str, start: str = "20260912070000-0500", end: str = "", more: str = "", **patient: str) -> bytes:
+    """ADT about the visit V-1. more: PV1-36 and what follows up to PV1-43."""
+    pv1 = f"PV1|1|I|ONC^12^1{'|' * 16}V-1^^^NORTHSIDE{'|' * 17}{more or '|' * 7}|{start}|{end}"
+    return adt(event, _patient(**patient), pv1, made=made)
 
 
 NUMBER = "{}^^^NORTHSIDE&2.16.840.1.113883.19.5.1&ISO^MR"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
+from fhir_gateway.cases import chase
 from fhir_gateway.cases.evidence import walk
 from fhir_gateway.errors import GoneError, NotFoundError, UnreadableError
 from fhir_gateway.events import event
@@ -32,12 +33,13 @@ from fhir_gateway.pipeline.outgoing import Outgoing
 from fhir_gateway.pipeline.paperwork import Paperwork
 from fhir_gateway.pipeline.replay import Replay
 from fhir_gateway.pipeline.results import RawMessage, Written
-from fhir_gateway.pipeline.search import searched
+from fhir_gateway.pipeline.search import matches, searched
 from fhir_gateway.pipeline.submissions import BundleIntake
 from fhir_gateway.pipeline.translate import translated
 from fhir_gateway.security.principal import GATEWAY, Principal
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import InboxEntry, Store, Stored, Transaction
+from fhir_gateway.store.search import parse_query
 from fhir_gateway.validation import shapes
 from mappers import v2
 from profiles import codesystems, conceptmaps
@@ -246,6 +248,8 @@ class Gateway:
         with translated(), self.store.snapshot(principal) as tx:
             found = searched(tx, type, pairs, base, self.settings, lenient=lenient)
         self._audit(principal, "search", type, detail=",".join(sorted({name for name, _ in pairs})))
+        for name in matches(found):
+            self._audit(principal, "found", *name)
         return found
 
     # Cases
@@ -278,6 +282,14 @@ class Gateway:
         number = next(iter(walk(referral, "identifier.value")), flat["case"]["id"])
         written = now.astimezone(self.settings.zone).date()
         return letter(flat, clinic=self.settings.clinic_name, patient=full_name(patient), referral=str(number), written=written)
+
+    def letters(self, principal: Principal, limit: int) -> list[Json]:
+        """Cases with requests that only a printed letter delivers: the case, what is asked for and the earliest date it is wanted by."""
+        open_requests = parse_query("Task", [("code", "record-request,question"), ("status", ",".join(chase.OPEN_REQUEST)), ("_count", "1000")])
+        with translated(), self.store.snapshot(principal) as tx:
+            tasks = [stored.resource for stored in tx.search("Task", open_requests).entries]
+        self._audit(principal, "letters", "Task")
+        return chase.letters(tasks)[:limit]
 
     # Time
 

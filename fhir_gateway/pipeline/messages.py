@@ -53,7 +53,7 @@ class V2Intake:
     clock: Callable[[], datetime]
 
     def receive(self, raw: bytes, channel: str, peer: str) -> Iterator[bytes]:
-        """Take a message in; yields each acknowledgement as soon as it is true. Never raises for what the message holds."""
+        """Take a message in; yields each acknowledgement as soon as it is true, none for an acknowledgement. Never raises for what the message holds."""
         arrival = Arrival.now(raw, channel, peer, self.clock())
         with metrics.INTAKE.labels(channel).time():
             try:
@@ -64,6 +64,8 @@ class V2Intake:
                 return
             if mode.enhanced:
                 yield from self._enhanced(arrival, message, header, mode)
+            elif _answers(header):
+                self._effect(arrival, message, header)
             else:
                 yield self._effect(arrival, message, header)
 
@@ -104,7 +106,7 @@ class V2Intake:
             yield self._ack(message, "CA", [], arrival)
         if not arrival_done:
             application = self._effect(arrival, message, header)
-        if mode.wants_application(good=v2.read_ack(application)[0] == "AA"):
+        if not _answers(header) and mode.wants_application(good=v2.read_ack(application)[0] == "AA"):
             yield application
 
     def _commit(self, tx: Transaction, arrival: Arrival, message: v2.Message, header: Header) -> bytes | Arrival:
@@ -234,6 +236,11 @@ class V2Intake:
 def _sender(header: Header, arrival: Arrival) -> Principal:
     """The gateway acts for the sending organisation: what is stored belongs to it."""
     return Principal("gateway", header.sender, arrival.peer)
+
+
+def _answers(header: Header) -> bool:
+    """An acknowledgement is never acknowledged (chapter 2.9.2), or two systems would answer each other for ever."""
+    return header.message_type.partition("^")[0] == "ACK"
 
 
 def _check(mapped: Mapped) -> None:

@@ -10,11 +10,22 @@ from dataclasses import replace
 from typing import Any, Final
 
 from mappers.result import Clock, Draft, Json
+from mappers.v2 import REPLACED_BY
 
 FINAL_RANK: Final = 50
-"""Status rank from which a result counts as final (Clock.rank, set by the mapper's status tables)."""
+CORRECTED_RANK: Final = 60
+RETRACTED_RANK: Final = 80
+"""Status ranks from which a result counts as final, as corrected, as taken back (Clock.rank, set by the mapper's status tables)."""
 _OWN: Final = ("id", "meta")
-_STEP: Final = ("status", "_status")
+_STATUS: Final = ("status", "_status")
+_STEPS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "ServiceRequest": (_STATUS, ()),
+    "DiagnosticReport": (_STATUS, ()),
+    "DocumentReference": ((*_STATUS, "docStatus", "_docStatus", "authenticator"), ("relatesTo", "securityLabel")),
+}
+"""What of a resource told in steps says how far it is: the newest message's alone; and what stays once said, until it is said anew."""
+_PARTS: Final = frozenset({"period", "hospitalization"})
+"""Structures whose parts come by separate messages: an admission has the start of a visit, a discharge its end."""
 
 
 def reconcile(held: Json | None, held_clock: Clock, draft: Draft) -> Json | None:
@@ -35,13 +46,14 @@ def reconcile(held: Json | None, held_clock: Clock, draft: Draft) -> Json | None
 def clock_after(held: Clock, draft: Draft) -> Clock:
     """The clock of what stands once the draft has been weighed and changed something."""
     if draft.steps:
-        return Clock(max(held.clinical, draft.clock.clinical), max(held.message, draft.clock.message), draft.clock.rank)
+        message, rank = max((held.message, held.rank), (draft.clock.message, draft.clock.rank))
+        return Clock(max(held.clinical, draft.clock.clinical), message, rank)
     return max(held, draft.clock) if draft.merge == "enrich" else draft.clock
 
 
 def is_newer(incoming: Clock, held: Clock) -> bool:
     """Does the incoming version replace the held one? Equal clocks: the later arrival stands (a resend with the same times is the same content)."""
-    demoted = incoming.rank < FINAL_RANK <= held.rank
+    demoted = incoming.rank < FINAL_RANK <= held.rank or incoming.rank < CORRECTED_RANK <= held.rank < RETRACTED_RANK
     if incoming.clinical and held.clinical and incoming.clinical != held.clinical:
         return incoming.clinical > held.clinical
     if demoted:
@@ -52,16 +64,47 @@ def is_newer(incoming: Clock, held: Clock) -> bool:
 
 
 def _stepped(held: Json, held_clock: Clock, draft: Draft) -> Json | None:
-    """A referral told (I12, I13) or ended (I14): the newest telling is the content, the newest message of either kind the status."""
-    merged = held
-    if draft.merge == "replace" and draft.clock.clinical >= held_clock.clinical:
-        only_named = not held_clock.clinical and draft.clock.clinical
-        merged = _enrich(draft.resource, replace(draft, resource=held, deletes=()), newer=False) if only_named else draft.resource
-    elif draft.merge == "enrich":
-        merged = _enrich(held, draft, newer=False)
-    standing = draft.resource if draft.clock.message >= held_clock.message else held
-    merged = {key: value for key, value in merged.items() if key not in _STEP} | {key: standing[key] for key in _STEP if key in standing}
-    return None if _content(merged) == _content(held) else merged
+    """What a record tells and how far it is come apart (a referral: I12, I13 and I14; a document: MDM^T01 to T11): the newest telling is the content,
+    the newest message of either kind the steps. That a document's message changed nothing is kept as well, by its time: an older one may come yet.
+    """
+    kind = draft.resource["resourceType"]
+    content = _told(held, held_clock, draft) if kind == "ServiceRequest" else _newest(held, held_clock, draft)
+    incoming = (draft.clock.message, draft.clock.rank) >= (held_clock.message, held_clock.rank)
+    standing, other = (draft.resource, held) if incoming else (held, draft.resource)
+    steps, lasting = _STEPS[kind]
+    merged = {key: value for key, value in content.items() if key not in steps} | {key: standing[key] for key in steps if key in standing}
+    for key in lasting:
+        if value := standing.get(key, other.get(key)):
+            merged[key] = value
+    if kind == "DocumentReference":
+        merged = _superseded(merged, held, draft.resource)
+    dated = kind != "ServiceRequest" and clock_after(held_clock, draft) != held_clock
+    return None if _content(merged) == _content(held) and not dated else merged
+
+
+def _superseded(merged: Json, *versions: Json) -> Json:
+    """A document that another one replaces stays replaced, whatever is told of it afterwards."""
+    marks = {e["valueReference"]["reference"]: e for version in versions for e in version.get("extension", ()) if e.get("url") == REPLACED_BY}
+    if not marks:
+        return merged
+    others = [e for e in merged.get("extension", ()) if e.get("url") != REPLACED_BY]
+    status = "superseded" if merged.get("status") == "current" else merged.get("status")
+    return {**merged, "status": status, "extension": [*others, *(marks[name] for name in sorted(marks))]}
+
+
+def _newest(held: Json, held_clock: Clock, draft: Draft) -> Json:
+    """A document is one telling, whole; a draft that only names it (the parent of an addendum) tells nothing."""
+    return draft.resource if draft.merge == "replace" and draft.clock.clinical >= held_clock.clinical else held
+
+
+def _told(held: Json, held_clock: Clock, draft: Draft) -> Json:
+    """A referral, where who only names it (I14) may say what was not said yet."""
+    if draft.merge == "enrich":
+        return _enrich(held, draft, newer=False)
+    if draft.clock.clinical < held_clock.clinical:
+        return held
+    only_named = not held_clock.clinical and draft.clock.clinical
+    return _enrich(draft.resource, replace(draft, resource=held, deletes=()), newer=False) if only_named else draft.resource
 
 
 def _content(resource: Json) -> Json:
@@ -77,12 +120,40 @@ def _enrich(held: Json, draft: Draft, newer: bool) -> Json:
             merged[key] = value
         elif key == "identifier" or key == "extension":
             merged[key] = _union(merged[key], value, newer)
-        elif newer:
+        elif key in _PARTS:
+            merged[key] = {**merged[key], **value} if newer else {**value, **merged[key]}
+        elif newer and key not in draft.defaults:
             merged[key] = value
     if newer:
-        for key in draft.deletes:
-            merged.pop(key, None)
+        for path in draft.deletes:
+            _delete(merged, path, draft.resource)
     return merged
+
+
+def _delete(holder: Json, path: str, said: Json) -> None:
+    """Take out an element, a part of one or marked items of a list; what the same message says instead stays."""
+    name, _, rest = path.partition(".")
+    if "[" not in path and rest:
+        inner = holder.get(name)
+        if isinstance(inner, dict):
+            kept = dict(inner)
+            _delete(kept, rest, said.get(name) or {})
+            holder[name] = kept
+            if not kept:
+                del holder[name]
+        return
+    name, _, mark = path.rstrip("]").partition("[")
+    key, _, value = mark.partition("=")
+    items = holder.get(name)
+    told = said.get(name)
+    if not mark and told is None:
+        holder.pop(name, None)
+        holder.pop("_" + name, None)
+    elif mark and isinstance(items, list):
+        left = [item for item in items if item.get(key) != value or item in (told or ())]
+        holder[name] = left
+        if not left:
+            del holder[name]
 
 
 def _union(held: list[Any], incoming: list[Any], newer: bool) -> list[Any]:

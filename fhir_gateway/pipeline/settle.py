@@ -105,7 +105,8 @@ def _homes(tx: Transaction, drafts: Sequence[Draft]) -> tuple[dict[str, str], se
     homes: dict[str, str] = {}
     new: set[str] = set()
     for draft in drafts:
-        identity = next((holders[key] for key in draft.keys if key in holders), "")
+        found = list(dict.fromkeys(holders[key] for key in draft.keys if key in holders))
+        identity = _survivor(tx, found) if len(found) > 1 and draft.resource["resourceType"] == "Patient" else next(iter(found), "")
         if not identity:
             identity = new_id()
             new.add(f"{draft.resource['resourceType']}/{identity}")
@@ -115,3 +116,10 @@ def _homes(tx: Transaction, drafts: Sequence[Draft]) -> tuple[dict[str, str], se
             tx.keys.claim(unclaimed, str(draft.resource["resourceType"]), identity, strict=True)
             holders.update(dict.fromkeys(unclaimed, identity))
     return homes, new
+
+
+def _survivor(tx: Transaction, patients: Sequence[str]) -> str:
+    """Of several Patients whose numbers a message lists as one person's: the strongest number's that was not merged into another."""
+    held = tx.resources.read_many([f"Patient/{identity}" for identity in patients])
+    merged = {stored.id for stored in held.values() if any(link.get("type") == "replaced-by" for link in stored.resource.get("link") or ())}
+    return next((identity for identity in patients if identity not in merged), patients[0])

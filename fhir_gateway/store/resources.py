@@ -56,7 +56,7 @@ _MOVED: Final = ("version", "last_updated", "deleted", "inbox_id", "clock_clinic
 
 _ONE: Final = and_(_R.c.type == bindparam("type"), _R.c.id == bindparam("id"))
 _READ: Final = {reach: select(*COLUMNS).where(_ONE, compartment.resources(reach)) for reach in compartment.SCOPES}
-_LOCK: Final = {reach: query.with_for_update(of=_R) for reach, query in _READ.items()}
+_LOCK: Final = {reach: select(*COLUMNS).where(_ONE, compartment.written(reach)).with_for_update(of=_R) for reach in compartment.SCOPES}
 _OLDER: Final = {
     reach: select(*_OLD).join(_V, _V.c.resource == _R.c.pk).where(_ONE, compartment.resources(reach)).order_by(_V.c.version.desc())
     for reach in compartment.SCOPES

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from mappers.result import Header
 from mappers.v2.bundle import bundle
-from mappers.v2.context import RAW_MESSAGE, V2_FIELD, Site
+from mappers.v2.context import RAW_MESSAGE, REPLACED_BY, V2_FIELD, Site
 from mappers.v2.dictionary import check
 from mappers.v2.mapping import MAPPING_VERSION, map_message
 from mappers.v2.message import Message, read, split
@@ -21,6 +21,7 @@ from mappers.v2.write.answer import read_ack
 __all__ = [
     "MAPPING_VERSION",
     "RAW_MESSAGE",
+    "REPLACED_BY",
     "V2_FIELD",
     "Message",
     "Row",

@@ -18,6 +18,9 @@ from profiles.conceptmaps import Coding, Tables
 V2_FIELD: Final = canonical("StructureDefinition", "v2-field")
 """Extension that keeps one v2 leaf value: `field` names its place (`PID-3.9.2`), `value` is the decoded text."""
 
+REPLACED_BY: Final = canonical("StructureDefinition", "replaced-by")
+"""Extension of a superseded document: the one that replaces it (R4 has the relation from there only)."""
+
 RAW_MESSAGE: Final = "urn:second-opinion-gateway:raw-message"
 """Stands for the kept raw message in references until whoever stores it knows its address."""
 
@@ -57,6 +60,7 @@ class Context:
     known: dict[tuple[str, ...], Draft] = field(default_factory=dict)  # people, organisations, places met in this message
     slices: dict[tuple[int, str, int], Json] = field(default_factory=dict)
     patient: Draft = field(init=False)
+    provenance: Draft = field(init=False)
     _count: int = 0
     _stem: str = ""
 
@@ -64,6 +68,11 @@ class Context:
         digest = self.message.content_digest
         # laid out as a version 5 (name-based) UUID, RFC 4122 4.3, whose last group counts
         self._stem = f"urn:uuid:{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{'89ab'[int(digest[16], 16) & 3]}{digest[17:20]}-"
+
+    @property
+    def trigger(self) -> str:
+        """The trigger event (MSH-9.2), as the message is read."""
+        return self.message.header.message_type.partition("^")[2]
 
     def new(self, resource_type: str, **elements: Any) -> Draft:
         """A draft that is not part of the result yet. Its full_url depends on the message's bytes and on how many came before it, on nothing else."""

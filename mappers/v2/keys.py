@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Final
 
 from mappers.result import Draft, IdentityKey, Json
@@ -57,7 +58,7 @@ class Scope:
 
 def _owners(drafts: list[Draft]) -> dict[str, Draft]:
     """What each sub-resource belongs to: results, specimens and studies to their report, documents to the report they relate to, Binaries to their
-    document.
+    document, results that stand beside a document to it.
     """
     owner: dict[str, Draft] = {}
     reports = {d.full_url: d for d in drafts if d.resource["resourceType"] == "DiagnosticReport"}
@@ -65,14 +66,18 @@ def _owners(drafts: list[Draft]) -> dict[str, Draft]:
         for name in ("result", "specimen", "imagingStudy"):
             for reference in report.resource.get(name, ()):
                 owner[reference["reference"]] = report
+    results = {d.full_url for d in drafts if d.resource["resourceType"] == "Observation"}
     for draft in drafts:
         if draft.resource["resourceType"] != "DocumentReference":
             continue
         for content in draft.resource["content"]:
             owner[content["attachment"].get("url", "")] = draft
         for related in draft.resource.get("context", {}).get("related", ()):
-            if related.get("reference") in reports:
-                owner[draft.full_url] = reports[related["reference"]]
+            url = related.get("reference")
+            if url in reports:
+                owner[draft.full_url] = reports[url]
+            elif url in results:
+                owner.setdefault(url, draft)
     return owner
 
 
@@ -189,10 +194,24 @@ def _specimen(draft: Draft, scope: Scope) -> Keys:
     return found or _within_report("Specimen", "type")(draft, scope)
 
 
+def _document(draft: Draft, scope: Scope) -> Keys:
+    """By its own number (TXA-12); else as part of its report; else by what it says, so that two documents of one type stay two."""
+    resource = draft.resource
+    if number := resource.get("masterIdentifier"):
+        return (key("DocumentReference", identity.id_text(number)),)
+    if draft.full_url in scope.owner:
+        return _within_report("DocumentReference", "type")(draft, scope)
+    said = [(c["attachment"].get("hash"), c["attachment"].get("title")) for c in resource["content"]]
+    about = digest(said, resource.get("date"), resource.get("context", {}).get("period"))
+    return (key("DocumentReference:unnumbered", scope.sender, scope.subject(resource), code_text(resource.get("type")), about),)
+
+
 def _binary(draft: Draft, scope: Scope) -> Keys:
+    """Part of its document and known by its bytes: other bytes are another Binary, so that each version of a document leads to what it was."""
     owner = scope.owner.get(draft.full_url)
     base = identity.first(owner.keys) if owner else ""
-    return (key("Binary", base, scope.ordinal("Binary", base)),) if base else ()
+    parts = (base, sha256(draft.resource["data"].encode()).hexdigest())
+    return (key("Binary", *parts, scope.ordinal("Binary", *parts)),) if base else ()
 
 
 def _numbered(kind: str, *described: str) -> Callable[[Draft, Scope], Keys]:
@@ -204,6 +223,16 @@ def _numbered(kind: str, *described: str) -> Callable[[Draft, Scope], Keys]:
         return found or (key(kind, scope.sender, scope.subject(resource), digest([resource.get(name) for name in described])),)
 
     return make
+
+
+def _encounter(draft: Draft, scope: Scope) -> Keys:
+    """By visit numbers, the number of the pre-admission among them; else by patient, within the sender, and the beginning of the visit or, without
+    one, its class: the end comes by a later message about the same visit."""
+    resource = draft.resource
+    before = resource.get("hospitalization", {}).get("preAdmissionIdentifier")
+    found = by_identifiers("Encounter", {"identifier": [*resource.get("identifier", ()), *([before] if before else [])]})
+    began = str(resource.get("period", {}).get("start", "")) or str(resource["class"].get("code", ""))
+    return found or (key("Encounter", scope.sender, scope.subject(resource), began),)
 
 
 def _claim(draft: Draft, scope: Scope) -> Keys:
@@ -227,7 +256,7 @@ _MAKERS: Final[dict[str, Callable[[Draft, Scope], Keys]]] = {
     "Account": _numbered("Account"),
     "Coverage": _coverage,
     "ServiceRequest": _service_request,
-    "Encounter": _numbered("Encounter", "class", "period"),
+    "Encounter": _encounter,
     "Condition": _numbered("Condition", "code", "recordedDate"),
     "AllergyIntolerance": _numbered("AllergyIntolerance", "code"),
     "Procedure": _numbered("Procedure", "code", "performedDateTime"),
@@ -237,7 +266,7 @@ _MAKERS: Final[dict[str, Callable[[Draft, Scope], Keys]]] = {
     "ImagingStudy": _numbered("ImagingStudy"),
     "Specimen": _specimen,
     "Observation": _within_report("Observation", "code"),
-    "DocumentReference": _within_report("DocumentReference", "type"),
+    "DocumentReference": _document,
     "Binary": _binary,
     "Appointment": _appointment,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Final
 
@@ -11,11 +12,13 @@ from mappers.v2.context import Context, Site
 from mappers.v2.datatypes.times import utc
 from mappers.v2.groups import Node
 from mappers.v2.message import Message
-from mappers.v2.messages.registry import MESSAGES, MessageType
+from mappers.v2.messages.registry import ANY, MESSAGES, MessageType
 from mappers.v2.segments.msh import envelope, seal
 from mappers.v2.table import keep_segment
 from profiles.conceptmaps import Tables
 
+_EVENT: Final = re.compile(r"([A-Z]\d\d)?", re.ASCII)
+ENVELOPE: Final = frozenset({"SFT", "EVN", "MSA", "ERR"})
 MAPPING_VERSION: Final = "1"
 """Raised when the same message would map to something else, so that stored messages can be mapped again."""
 
@@ -30,24 +33,24 @@ def map_message(message: Message, tables: Tables, site: Site) -> Mapped:
     ctx.findings.extend(message.findings)
     ctx.findings.extend(dictionary.check(message))
     ctx.patient = ctx.new("Patient")
-    made, provenance = envelope(Node(message.segments[0], [Node(s) for s in message.segments if s.name in ("SFT", "EVN")]), ctx)
+    made, ctx.provenance = envelope(Node(message.segments[0], [Node(s) for s in message.segments if s.name in ENVELOPE]), ctx)
     focus = kind.map(ctx)
     for segment in message.segments:
         if segment.index not in ctx.done:
-            keep_segment(segment, provenance, ctx, "no table for the segment here")
-    seal(made, provenance, ctx, focus)
+            keep_segment(segment, ctx.provenance, ctx, "no table for the segment here")
+    seal(made, ctx.provenance, ctx, focus)
     ctx.drafts.insert(0, made)
-    ctx.drafts.append(provenance)
+    ctx.drafts.append(ctx.provenance)
     keys.assign(ctx, focus)
     about = focus.full_url if focus else ""
-    events = [CaseEvent(kind.event, about, ctx.clock.message)] if kind.event and (focus or kind.event == "status") else []
+    events = [CaseEvent(ctx.event, about, ctx.clock.message)] if ctx.event and (focus or ctx.event == "status") else []
     return Mapped(header, ctx.drafts, ctx.findings, Ledger(ctx.ledger), message.digest, events, tuple(ctx.unmapped.values()), tuple(ctx.asked))
 
 
 def _kind(message: Message) -> MessageType:
     msh = message.segments[0]
-    code, event = msh.value(9, 1), msh.value(9, 2)
-    found = MESSAGES.get((code, event))
+    code, _, event = message.header.message_type.partition("^")
+    found = MESSAGES.get((code, event)) or (MESSAGES.get((code, ANY)) if _EVENT.fullmatch(event) else None)
     if found is None:
         known = any(c == code for c, _ in MESSAGES)
         text = "event not supported" if known else "message type not supported"

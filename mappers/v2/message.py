@@ -28,6 +28,7 @@ Repetition = list[str]
 
 _FRAMING: Final = b"\x0b\x1c\r\n \t"
 _SEGMENT_ID: Final = re.compile(r"[A-Z][A-Z0-9]{2}")
+_BEFORE_EVENTS: Final = {"ORU": "R01", "ORM": "O01"}
 _ENVELOPE: Final = (b"FHS", b"BHS", b"BTS", b"FTS")
 
 
@@ -140,7 +141,7 @@ class Message:
     def header(self) -> Header:
         """The parts of MSH an acknowledgement and the inbox need."""
         msh = self.segments[0]
-        kind = "^".join(filter(None, (msh.value(9, 1), msh.value(9, 2))))
+        kind = "^".join(filter(None, (msh.value(9, 1), msh.value(9, 2) or self._event())))
         return Header(
             sender=_sender(msh),
             control_id=msh.value(10),
@@ -150,6 +151,13 @@ class Message:
             sent_at=msh.value(7),
             charset=self.codec,
         )
+
+    def _event(self) -> str:
+        """The trigger event where MSH-9 has none: EVN-1 says it; version 2.1 knew one kind of result and of order."""
+        msh = self.segments[0]
+        if found := self.named("EVN"):
+            return found[0].value(1)
+        return _BEFORE_EVENTS.get(msh.value(9), "") if msh.value(12) == "2.1" else ""
 
     def named(self, name: str) -> list[Segment]:
         """All segments of that name, in message order."""

@@ -31,20 +31,23 @@ NO_ROW: Final = "no element for it in the table"
 class Datatype:
     """A converter from one repetition of a field to a FHIR value (None: not usable), and the components it takes care of as a bit mask (bit n for
     component n).
+
+    marks: what tells its values in a list from those of other fields (`use=home`, `url=...`), so that an explicit null deletes these only.
     """
 
     name: str
     convert: Convert
     uses: int
+    marks: str = ""
 
     def __call__(self, repetition: Repetition, ctx: Context) -> Any:
         return self.convert(repetition, ctx)
 
 
-def takes(*components: int) -> Callable[[Convert], Datatype]:
-    """Declare which components a converter consumes; without arguments: all of them."""
+def takes(*components: int, marks: str = "") -> Callable[[Convert], Datatype]:
+    """Declare which components a converter consumes; without arguments: all of them. marks: see Datatype."""
     mask = sum(1 << n for n in components) if components else WHOLE
-    return lambda convert: Datatype(getattr(convert, "__name__", "datatype"), convert, mask)
+    return lambda convert: Datatype(getattr(convert, "__name__", "datatype"), convert, mask, marks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,7 @@ class Step(NamedTuple):
     uses: int
     nests: bool
     told: Told
+    erased: str  # what an explicit null deletes, as in Draft.deletes
 
 
 def _step(row: Row, owner: Target, draft: int) -> Step:
@@ -114,7 +118,19 @@ def _step(row: Row, owner: Target, draft: int) -> Step:
     put = row.path if callable(row.path) else putter(row.path, owner.slices)
     nests = row.path != "*" and not row.shown.startswith("extension")
     told = _told(row.segment, row.number, "mapped", f"{owner.resource_type}.{row.shown}", row.why)
-    return Step(row.datatype.convert, put, draft, row.datatype.uses, nests, told)
+    return Step(row.datatype.convert, put, draft, row.datatype.uses, nests, told, _erased(row))
+
+
+def _erased(row: Row) -> str:
+    """The element, or the items of a list, that an explicit null deletes; "" where it can't be told what the field had made.
+
+    Identifiers without a mark stay: they are what the resource is known by.
+    """
+    path = row.path if isinstance(row.path, str) and row.path != "*" else row.shown if row.shown.isidentifier() else ""
+    marks = row.datatype.marks if row.datatype else ""
+    if path.endswith("[]"):
+        return f"{path[:-2]}[{marks}]" if marks else "" if path in ("identifier[]", "extension[]") else path[:-2]
+    return "" if "[" in path or path.startswith("extension") else path
 
 
 def _told(name: str, number: int, fate: Fate, target_path: str, why: str) -> Told:
@@ -181,7 +197,7 @@ def _fill(repetition: Repetition, steps: tuple[Step, ...], resources: list[Json]
     """Take one repetition through the steps of its field, and keep what none of them used."""
     taken = 0
     nest: Json | None = None
-    for convert, put, draft, uses, nests, row in steps:
+    for convert, put, draft, uses, nests, row, _ in steps:
         ctx.left = 0
         value = convert(repetition, ctx)
         if value is None:
@@ -257,8 +273,7 @@ def _delete(steps: tuple[Step, ...], drafts: tuple[Draft, ...]) -> list[Told]:
     for step in steps:
         draft = drafts[step.draft]
         name, number, path = step.told[0], step.told[1], step.told[6]
-        element = path.partition(".")[2].split("[", 1)[0].split(".", 1)[0]
-        if element and element not in draft.deletes:
-            draft.deletes = (*draft.deletes, element)
-        told.append(_told(name, number, "empty", path, "explicit null: deleted"))
+        if step.erased and step.erased not in draft.deletes:
+            draft.deletes = (*draft.deletes, step.erased)
+        told.append(_told(name, number, "empty", path, "explicit null: deleted" if step.erased else "explicit null: names nothing held"))
     return told

@@ -85,7 +85,9 @@ def search_parameters() -> str:
 
 
 def message_types() -> str:
-    rows = ((f"{kind}^{trigger}", ", ".join(entry.required)) for (kind, trigger), entry in sorted(MESSAGES.items()))
+    rows = (
+        (f"{kind}^{trigger}" if trigger else f"{kind}, any event", ", ".join(entry.required)) for (kind, trigger), entry in sorted(MESSAGES.items())
+    )
     return table("HL7 v2 message types", "Any other type is refused (AR 200 or 201) and kept.", ("message", "refused without"), rows)
 
 

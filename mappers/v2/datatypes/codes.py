@@ -222,7 +222,7 @@ def as_extension(url: str, value_name: str, datatype: Datatype) -> Datatype:
             return {"url": url, value_name: value.value}
         return {"url": url, value_name: value}
 
-    return Datatype(datatype.name, extension, datatype.uses)
+    return Datatype(datatype.name, extension, datatype.uses, f"url={url}")
 
 
 ALTERNATE: Final = "http://hl7.org/fhir/StructureDefinition/alternate-codes"

@@ -128,7 +128,7 @@ def cx_as(kind: str) -> Datatype:
     return cx_with_type
 
 
-@takes(1)
+@takes(1, marks=f"system={SSN}")
 def ssn(repetition: Repetition, ctx: Context) -> Json | None:
     """A social security number in an ST (PID-19, IN2-2): US Social Security, as the field's definition says."""
     value = part(repetition, 1)

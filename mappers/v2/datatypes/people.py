@@ -134,7 +134,7 @@ def _address_details(out: Json, repetition: Repetition, ctx: Context) -> None:
 def xtn_as(default_use: str = "", default_system: str = "phone") -> Datatype:
     """ContactPoint. default_use: of a field that is a home or business number when XTN.2 does not say (PID rows 22, 24)."""
 
-    @takes(1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 14, 18)
+    @takes(1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 14, 18, marks=f"use={default_use}" if default_use else "")
     def xtn(repetition: Repetition, ctx: Context) -> Json | None:
         out = _contact(repetition, ctx, default_system)
         if out is None:

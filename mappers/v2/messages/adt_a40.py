@@ -83,9 +83,9 @@ def _groups(ctx: Context) -> list[list[Node]]:
 
 
 def _subject(group: list[Node], ctx: Context) -> Draft:
-    """The Patient of a group, with its relatives and visits. A PV1 of class N says that there is no visit, and is kept as it is."""
+    """The Patient of a group, with its relatives and visits."""
     ctx.patient = ctx.new("Patient")
-    holder = Node(ctx.message.segments[0], [node for node in group if (node.segment.name, node.segment.value(2)) != ("PV1", "N")])
+    holder = Node(ctx.message.segments[0], group)
     common.patients(holder, ctx)
     common.encounters(holder, ctx)
     return _identified(group[0], 3, ctx.patient, ctx)

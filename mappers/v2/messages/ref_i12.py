@@ -11,15 +11,10 @@ from mappers.v2.context import Context, reference
 from mappers.v2.groups import Node, orders, tree
 from mappers.v2.messages import common
 from mappers.v2.messages.results import order
-from mappers.v2.segments.al1 import allergy
 from mappers.v2.segments.aut import authorization
 from mappers.v2.segments.con import consent
-from mappers.v2.segments.dg1 import condition
-from mappers.v2.segments.in1 import coverage
 from mappers.v2.segments.nte import followers
-from mappers.v2.segments.pr1 import procedure
 from mappers.v2.segments.prd import place_provider, provider
-from mappers.v2.segments.pv1 import add_diagnosis
 from mappers.v2.segments.rf1 import referral
 
 
@@ -35,21 +30,17 @@ def map_referral(ctx: Context) -> Draft:
         followers(node, role, ctx)
     if rf1:
         followers(rf1[0], request, ctx)
-    conditions = _diagnoses(root, request, ctx)
-    for node in root.of("AL1"):
-        followers(node, allergy(node, ctx), ctx)
+    conditions = common.diagnoses(root.children, ctx)
+    if conditions:
+        request.resource["reasonReference"] = [reference(draft) for _, draft in conditions]
+    common.allergies(root, ctx)
     authorizations = [authorization(n, ctx) for n in (*(rf1[0].of("AUT") if rf1 else ()), *root.of("AUT"))]
-    for node in root.of("PR1"):
-        followers(node, procedure(node, ctx), ctx)
-        authorizations += [authorization(n, ctx) for n in node.of("AUT")]
-    _insurance(root, request, authorizations, ctx)
+    insured(root, request, authorizations, ctx)
     _history(root, request, ctx)
     for found in common.encounters(root, ctx):
         request.resource.setdefault("encounter", reference(found))
         _referring_doctor(found, request)
-        for node, held in conditions:
-            held.resource.setdefault("encounter", reference(found))
-            add_diagnosis(found, held, node.segment.value(6), node.segment.value(15), ctx)
+        common.diagnosed(found, conditions, ctx)
     return request
 
 
@@ -60,31 +51,15 @@ def _referring_doctor(visit: Draft, request: Draft) -> None:
             request.resource.setdefault("requester", dict(participant["individual"]))
 
 
-def _diagnoses(root: Node, request: Draft, ctx: Context) -> list[tuple[Node, Draft]]:
-    found = [(node, condition(node, ctx)) for node in root.of("DG1")]
-    for node, draft in found:
-        followers(node, draft, ctx)
-    if found:
-        request.resource["reasonReference"] = [reference(draft) for _, draft in found]
-    return found
-
-
-def _insurance(root: Node, request: Draft, authorizations: list[Draft], ctx: Context) -> None:
-    """ServiceRequest.insurance: every Coverage, and every authorisation, each authorisation naming the Coverage it falls under when only one can be
-    meant.
-    """
-    coverages: list[Draft] = []
-    for node in root.of("IN1"):
-        held, certified = coverage(node, ctx, request)
-        followers(node, held, ctx)
-        coverages.append(held)
-        authorizations += certified
-    insurance = [reference(draft) for draft in (*coverages, *authorizations)]
+def insured(root: Node, request: Draft, authorizations: list[Draft], ctx: Context) -> None:
+    """ServiceRequest.insurance: every Coverage and every authorisation, those under procedures too."""
+    _, under = common.procedures(root, ctx)
+    coverages, certified = common.insurance(root, ctx, request)
+    allowed = [*authorizations, *under, *certified]
+    insurance = [reference(draft) for draft in (*coverages, *allowed)]
     if insurance:
         request.resource["insurance"] = insurance
-    if len(coverages) == 1:
-        for claim in authorizations:
-            claim.resource.setdefault("insurance", [{"sequence": 1, "focal": True, "coverage": reference(coverages[0])}])
+    common.cover(allowed, coverages)
 
 
 def _history(root: Node, request: Draft, ctx: Context) -> None:

@@ -11,10 +11,16 @@ from typing import Final, NamedTuple
 
 from mappers.result import Draft, EventKind
 from mappers.v2.context import Context
+from mappers.v2.messages.ack import map_answer
+from mappers.v2.messages.adt_a01 import map_visit
 from mappers.v2.messages.adt_a40 import map_link, map_merge, map_unlink
+from mappers.v2.messages.mdm_t02 import map_document
+from mappers.v2.messages.orm_o01 import map_orders
 from mappers.v2.messages.oru_r01 import map_results
+from mappers.v2.messages.osu_o51 import map_status
 from mappers.v2.messages.ref_i12 import map_referral
 from mappers.v2.messages.ref_i15 import map_question
+from mappers.v2.messages.rri_i12 import map_reply
 from mappers.v2.messages.siu_s12 import map_appointment
 
 
@@ -27,16 +33,28 @@ class MessageType(NamedTuple):
 
 
 _SCHEDULED: Final = ("SCH", "PID")
+_VISITS: Final = ("A01", "A02", "A03", "A04", "A05", "A06", "A07", "A08", "A09", "A10", "A11", "A12", "A13", "A28", "A31")
+
+ANY: Final = ""
+"""The event of a message type whose every event is mapped alike."""
 
 MESSAGES: Final = {
+    ("ACK", ANY): MessageType(map_answer, ("MSA",)),
     ("REF", "I12"): MessageType(map_referral, event="refer"),
     ("REF", "I13"): MessageType(map_referral, event="modify"),
     ("REF", "I14"): MessageType(map_referral, event="cancel"),
     ("REF", "I15"): MessageType(map_question, ("RF1",), "status"),
+    **{("ADT", event): MessageType(map_visit) for event in _VISITS},
     ("ADT", "A24"): MessageType(map_link),
     ("ADT", "A37"): MessageType(map_unlink),
     ("ADT", "A40"): MessageType(map_merge, ("PID", "MRG")),
+    **{("MDM", f"T{number:02}"): MessageType(map_document, ("PID", "TXA")) for number in range(1, 12)},
+    ("ORM", "O01"): MessageType(map_orders),
+    ("OMG", "O19"): MessageType(map_orders),
+    ("OML", "O21"): MessageType(map_orders),
+    ("OSU", "O51"): MessageType(map_status, ("PID", "ORC")),
     ("ORU", "R01"): MessageType(map_results),
+    **{("RRI", event): MessageType(map_reply, ("RF1", "PID")) for event in ("I12", "I13", "I14", "I15")},
     ("SIU", "S12"): MessageType(map_appointment, _SCHEDULED, "book"),
     ("SIU", "S13"): MessageType(map_appointment, _SCHEDULED, "reschedule"),
     ("SIU", "S14"): MessageType(map_appointment, _SCHEDULED, "modify"),

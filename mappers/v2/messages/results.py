@@ -45,18 +45,26 @@ def order(orc: Node | None, obr: Node | None, ctx: Context) -> tuple[Draft | Non
     request = ctx.new("ServiceRequest", intent="order", subject=reference(ctx.patient))
     report = ctx.add(ctx.new("DiagnosticReport", subject=reference(ctx.patient)))
     specimens = [specimen(n, ctx) for n in (obr.of("SPM") if obr else ())]
-    _order_segments(orc, obr, request, report, specimens, ctx)
-    _complete(request, report, obr, ctx)
+    order_segments(orc, obr, request, report, specimens, ctx)
+    _complete(report, obr, ctx)
     clock(report, obr, ctx)
     made = _bundle_results(orc, obr, report, specimens, ctx)
     _withdraw(report, made, obr, ctx)
-    has_request = any(k not in _BARE for k in request.resource)
+    has_request = worth_keeping(request)
     if has_request:
+        request.merge = "enrich"  # a result only mentions its order
+        if orc is None or not orc.segment.raw(5):
+            request.defaults = ("status",)
         request.resource["status"] = request.resource.get("status", "unknown")
         report.resource.setdefault("basedOn", []).insert(0, reference(request))
         ctx.add(request)
     _relate(made, report, request if has_request else None, ctx)
     return (request if has_request else None), report
+
+
+def worth_keeping(request: Draft) -> bool:
+    """Whether the order says something its result can't hold."""
+    return any(name not in _BARE for name in request.resource)
 
 
 def clock(report: Draft, obr: Node | None, ctx: Context) -> None:
@@ -65,37 +73,44 @@ def clock(report: Draft, obr: Node | None, ctx: Context) -> None:
     report.clock = Clock(clinical, ctx.clock.message, RANK.get(report.resource["status"], 0))
 
 
-def _order_segments(orc: Node | None, obr: Node | None, request: Draft, report: Draft, specimens: list[Draft], ctx: Context) -> None:
+def order_segments(orc: Node | None, obr: Node | None, request: Draft, report: Draft | None, specimens: list[Draft], ctx: Context) -> None:
+    """Both segments with what hangs on them, onto the order and its report; report: None where a document is no result (MDM)."""
+    home = report or request
+    reported = {"DiagnosticReport": report} if report else {}
     if obr is not None:
         # without SPM, OBR-9 to -15 describe the specimen
         sample = ctx.new("Specimen", subject=reference(ctx.patient))
-        drafts = {"DiagnosticReport": report, "ServiceRequest": request} | ({} if specimens else {"Specimen": sample})
+        drafts = reported | {"ServiceRequest": request} | ({} if specimens else {"Specimen": sample})
         OBR.map(obr.segment, ctx, **drafts)
         if len(sample.resource) > 2:
             specimens.append(ctx.add(sample))
         for timing in obr.of("TQ1"):
             TQ1.map(timing.segment, ctx, ServiceRequest=request)
         for contact in obr.of("CTD"):
-            CTD.map(contact.segment, ctx, DiagnosticReport=report)
-        followers(obr, report, ctx)
+            CTD.map(contact.segment, ctx, **(reported or {"ServiceRequest": request}))
+        followers(obr, home, ctx)
     if orc is not None:
-        ORC.map(orc.segment, ctx, DiagnosticReport=report, ServiceRequest=request)
+        ORC.map(orc.segment, ctx, **reported, ServiceRequest=request)
         for timing in orc.of("TQ1"):
             TQ1.map(timing.segment, ctx, ServiceRequest=request)
-        followers(orc, report, ctx)
+        followers(orc, home, ctx)
+    one_occurrence(request.resource)
 
 
-def _complete(request: Draft, report: Draft, obr: Node | None, ctx: Context) -> None:
+def _complete(report: Draft, obr: Node | None, ctx: Context) -> None:
     resource = report.resource
     resource.setdefault("code", {"extension": [ABSENT]})
     if "status" not in resource:
         resource["status"] = "unknown"
         if obr is not None:  # the guide calls it an error (OBR[DiagnosticReport] row 33); a report of unknown status is better than none
             ctx.findings.append(Finding("warning", "101", "result status missing: the report's status is unknown", obr.segment.where(25)))
-    if "occurrenceDateTime" in request.resource and "occurrencePeriod" in request.resource:
-        period = request.resource["occurrencePeriod"]
-        period.setdefault("start", request.resource.pop("occurrenceDateTime"))
-        request.resource.pop("_occurrenceDateTime", None)
+
+
+def one_occurrence(request: Json) -> None:
+    """A period takes a single time in as its start: an order has but one of the two."""
+    if "occurrenceDateTime" in request and "occurrencePeriod" in request:
+        request["occurrencePeriod"].setdefault("start", request.pop("occurrenceDateTime"))
+        request.pop("_occurrenceDateTime", None)
 
 
 def _bundle_results(orc: Node | None, obr: Node | None, report: Draft, specimens: list[Draft], ctx: Context) -> list[Draft]:

@@ -80,6 +80,15 @@ def company_id(repetition: Repetition, ctx: Context) -> Json | None:
     return cx.convert([number, part(repetition, 4), part(repetition, 5), *repetition[5:7]], ctx) if number else None
 
 
+@takes(1, 2, 3, 4, 5, 6)
+def reason(repetition: Repetition, ctx: Context) -> Json | None:
+    """Why a payer does not concur, or why it was appealed to, in words; a bare code is kept."""
+    words = part(repetition, 2) or part(repetition, 9)
+    for component in (1, 3, 4, 5, 6):
+        ctx.leave(component)
+    return {"text": words} if words else None
+
+
 IN1 = segment(
     "IN1",
     target(
@@ -146,6 +155,14 @@ IN2 = segment(
     ),
 )
 
+SAID: Final = (  # guide rows 27-30 blank: the payer's own second opinion programme
+    field("IN3-22", "extension[opinion].extension[]", as_extension("date", "valueDate", dt)),
+    field("IN3-23", "extension[opinion].extension[]", as_extension("status", "valueCodeableConcept", coded("0151"))),
+    field("IN3-24", "extension[opinion].extension[]", as_extension("documentation-received", "valueCodeableConcept", coded("0152"))),
+    field("IN3-25", "extension[opinion].extension[]", as_extension("physician", "valueReference", xcn)),
+)
+OPINION: Final = {"extension[opinion]": {"url": SECOND_OPINION}}
+
 IN3 = segment(
     "IN3",
     target(
@@ -155,16 +172,17 @@ IN3 = segment(
         field("IN3-6", "created", dtm),
         field("IN3-9", "preAuthPeriod.start", dtm),
         field("IN3-10", "preAuthPeriod.end", dtm),
+        field("IN3-12", "processNote[]", reason),
+        field("IN3-17", "processNote[]", reason),
     ),
-    target(
-        "ServiceRequest",  # guide rows 27-30 blank: the payer's own second opinion programme
-        field("IN3-22", "extension[opinion].extension[]", as_extension("date", "valueDate", dt)),
-        field("IN3-23", "extension[opinion].extension[]", as_extension("status", "valueCodeableConcept", coded("0151"))),
-        field("IN3-24", "extension[opinion].extension[]", as_extension("documentation-received", "valueCodeableConcept", coded("0152"))),
-        field("IN3-25", "extension[opinion].extension[]", as_extension("physician", "valueReference", xcn)),
-        slices={"extension[opinion]": {"url": SECOND_OPINION}},
-    ),
+    target("ServiceRequest", *SAID, slices=OPINION),
+    target("Coverage", *SAID, slices=OPINION),  # of a message without a referral
     structural("IN3-1"),
+    keep("IN3-3", why="who certified: ClaimResponse names the payer, not its people"),
+    keep("IN3-5", why="penalty: only inside an adjudicated item"),
+    keep("IN3-11", why="certified days: only inside an adjudicated item"),
+    keep("IN3-14", why="reviewer of the payer: ClaimResponse names the payer, not its people"),
+    keep("IN3-18", why="certification agency, a code of each payer: it need not be the insurer"),
     keep("IN3-21", why="case manager: a name without identity; a CareTeam of one would say nothing more (rows 23-25)"),
 )
 
@@ -209,10 +227,11 @@ def _complete(draft: Draft, payor: Draft, ctx: Context) -> None:
 
 def _certification(node: Node, held: Draft, ctx: Context, request: Draft | None) -> Draft | None:
     claim = ctx.new("ClaimResponse", status="active", use="preauthorization", patient=reference(ctx.patient))
+    about = {"ServiceRequest": request} if request else {"Coverage": held}
     if not node.segment.raw(2):
-        IN3.map(node.segment, ctx, Coverage=held, **({"ServiceRequest": request} if request else {}))
+        IN3.map(node.segment, ctx, **about)
         return None
-    IN3.map(node.segment, ctx, ClaimResponse=claim, **({"ServiceRequest": request} if request else {}))
+    IN3.map(node.segment, ctx, ClaimResponse=claim, **about)
     claim.resource["insurance"] = [{"sequence": 1, "focal": True, "coverage": reference(held)}]
     complete_claim(claim, ctx)
     return ctx.add(claim)

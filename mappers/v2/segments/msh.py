@@ -1,4 +1,4 @@
-"""MSH, SFT, EVN → MessageHeader, the Provenance of everything the message made.
+"""MSH, SFT, EVN, MSA → MessageHeader, the Provenance of everything the message made.
 
 Guide: MSH[MessageHeader], MSH[Provenance-Source], SFT[MessageHeader], EVN[Provenance]. Deviations: no Device for MSH-5 (row 8), an endpoint only when
 MSH holds an address.
@@ -13,11 +13,12 @@ from mappers.v2 import identity
 from mappers.v2.context import RAW_MESSAGE, Context
 from mappers.v2.datatypes.codes import V2, coded, coding_of, fixed
 from mappers.v2.datatypes.ids import assigner_system
-from mappers.v2.datatypes.parties import hd_organization, xcn, xon
+from mappers.v2.datatypes.parties import hd_organization, pl, xcn, xon
 from mappers.v2.datatypes.text import part, st
 from mappers.v2.datatypes.times import dtm, instant
 from mappers.v2.groups import Node
 from mappers.v2.message import Repetition
+from mappers.v2.segments.msa import response
 from mappers.v2.table import field, keep, segment, structural, takes, target
 from profiles.canonical import NAMESPACE
 
@@ -64,6 +65,17 @@ def language(repetition: Repetition, ctx: Context) -> str | None:
     """A language tag; anything that is none is kept."""
     value = part(repetition, 1)
     return value if 2 <= len(value) <= 8 and value.replace("-", "").isalnum() else None
+
+
+@takes(1, 2, 3)
+def facility(repetition: Repetition, ctx: Context) -> Json | None:
+    """Where the event happened: the place an HD names."""
+    name = part(repetition, 1) or part(repetition, 2)
+    if part(repetition, 1):
+        for component in (2, 3):
+            ctx.leave(component)
+    found: Json | None = pl.convert(["", "", "", name], ctx) if name else None
+    return found
 
 
 MSH = segment(
@@ -115,6 +127,7 @@ EVN = segment(
         field("EVN-4", "reason[]", coded("0062")),  # row 7
         field("EVN-5", "agent[operator].who", xcn),  # row 10
         field("EVN-6", "occurredDateTime", dtm),  # row 11
+        field("EVN-7", "location", facility),  # row 12
         slices={"agent[operator]": {"type": fixed(PARTICIPANT, "enterer")}},
     ),
     keep("EVN-1", why="the trigger event again, withdrawn in 2.7"),
@@ -127,6 +140,7 @@ def envelope(root: Node, ctx: Context) -> tuple[Draft, Draft]:
     for node in root.of("EVN"):
         EVN.map(node.segment, ctx, Provenance=provenance)
     MSH.map(root.segment, ctx, MessageHeader=header, Provenance=provenance)
+    response(root, header, ctx)
     for node in root.of("SFT"):
         SFT.map(node.segment, ctx, MessageHeader=header)
     return header, provenance

@@ -1,7 +1,7 @@
-"""NK1 → RelatedPerson. GT1 → RelatedPerson who guarantees, or the patient herself.
+"""NK1 → RelatedPerson. Guide: NK1[RelatedPerson].
 
-Guide: NK1[RelatedPerson]; guide silent on GT1 (others: Account.guarantor). NK1 that names an employer, agency or insurer (table 0131 E F I S) is a
-RelatedPerson all the same: R4 has no other place that keeps its dates and identifiers.
+NK1 that names an employer, agency or insurer (table 0131 E F I S) is a RelatedPerson all the same: R4 has no other place that keeps its dates and
+identifiers.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ from typing import Final
 
 from mappers.result import Draft
 from mappers.v2.context import Context, reference
-from mappers.v2.datatypes.codes import coded, fixed, translated
+from mappers.v2.datatypes.codes import coded, translated
 from mappers.v2.datatypes.ids import cx, ssn
-from mappers.v2.datatypes.people import xad, xpn, xtn, xtn_home, xtn_work
+from mappers.v2.datatypes.people import xad, xpn, xtn, xtn_work
 from mappers.v2.datatypes.text import code
 from mappers.v2.datatypes.times import dt, dtm
 from mappers.v2.groups import Node
 from mappers.v2.segments.pid import language
-from mappers.v2.table import SegmentMap, field, segment, structural, target
+from mappers.v2.table import field, segment, structural, target
 
 GENDER: Final = code("0001-administrative-gender", number="0001")
 RELATION: Final = translated("0063-role-code", "0063")
-ROLE: Final = "http://terminology.hl7.org/CodeSystem/v3-RoleClass"
 
 NK1 = segment(
     "NK1",
@@ -50,34 +49,10 @@ NK1 = segment(
     structural("NK1-1"),
 )
 
-GT1 = segment(
-    "GT1",
-    target(
-        "RelatedPerson",  # guide silent on the whole segment; Microsoft and Zato agree on these
-        field("GT1-2", "identifier[]", cx),
-        field("GT1-3", "name[]", xpn),
-        field("GT1-5", "address[]", xad),
-        field("GT1-6", "telecom[]", xtn_home),
-        field("GT1-7", "telecom[]", xtn_work),
-        field("GT1-8", "birthDate", dt),
-        field("GT1-9", "gender", GENDER),
-        field("GT1-11", "relationship[]", RELATION),
-        field("GT1-12", "identifier[]", ssn),
-        field("GT1-13", "period.start", dtm),
-        field("GT1-14", "period.end", dtm),
-        field("GT1-18", "telecom[]", xtn_work),
-        field("GT1-19", "identifier[]", cx),
-        field("GT1-36", "communication[]", language),
-    ),
-    structural("GT1-1"),
-)
 
-
-def related(node: Node, table: SegmentMap, ctx: Context) -> Draft:
-    """The RelatedPerson of an NK1 or GT1."""
+def related(node: Node, ctx: Context) -> Draft:
+    """The RelatedPerson of an NK1."""
     draft = ctx.add(ctx.new("RelatedPerson", patient=reference(ctx.patient)))
     draft.merge = "enrich"
-    table.map(node.segment, ctx, RelatedPerson=draft)
-    if table is GT1:
-        draft.resource.setdefault("relationship", []).append(fixed(ROLE, "GUAR", "guarantor"))
+    NK1.map(node.segment, ctx, RelatedPerson=draft)
     return draft

@@ -18,11 +18,11 @@ from mappers.v2.datatypes.times import dtm
 from mappers.v2.groups import Node
 from mappers.v2.message import Segment
 from mappers.v2.paths import STORED
+from mappers.v2.segments.rol import PARTICIPATION, role
 from mappers.v2.table import field, keep_segment, segment, structural, target
 from profiles.canonical import canonical
 
 NOTE: Final = canonical("StructureDefinition", "note")
-PARTICIPATION: Final = canonical("StructureDefinition", "participation")
 HAVE_NOTE: Final = frozenset({"Observation", "ServiceRequest", "Specimen", "Condition", "Procedure", "AllergyIntolerance", "ImagingStudy"})
 
 
@@ -64,10 +64,12 @@ PRT = segment(
 
 
 def followers(node: Node, home: Draft, ctx: Context) -> None:
-    """The NTE and PRT behind a segment, onto the draft it made."""
-    for child in node.of("NTE", "PRT"):
+    """The NTE, PRT and ROL behind a segment, onto the draft it made."""
+    for child in node.of("NTE", "PRT", "ROL"):
         if child.segment.name == "NTE":
             note(child.segment, home, ctx)
+        elif child.segment.name == "ROL":
+            role(child.segment, home, ctx)
         else:
             participation(child.segment, home, ctx)
 
@@ -91,6 +93,6 @@ def note(segment_: Segment, home: Draft, ctx: Context) -> None:
 
 def participation(segment_: Segment, home: Draft, ctx: Context) -> None:
     """One PRT: a PractitionerRole, and an extension on the draft that names it, since what the role means there differs with the draft."""
-    role = ctx.add(ctx.new("PractitionerRole"))
-    PRT.map(segment_, ctx, PractitionerRole=role)
-    home.resource.setdefault("extension", []).append({"url": PARTICIPATION, "valueReference": reference(role)})
+    part = ctx.add(ctx.new("PractitionerRole"))
+    PRT.map(segment_, ctx, PractitionerRole=part)
+    home.resource.setdefault("extension", []).append({"url": PARTICIPATION, "valueReference": reference(part)})

@@ -25,6 +25,7 @@ from profiles.canonical import canonical
 
 EXT: Final = "http://hl7.org/fhir/StructureDefinition/"
 ROLE: Final = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
+LOINC: Final = "http://loinc.org"
 RACE: Final = canonical("StructureDefinition", "patient-race")
 ETHNICITY: Final = canonical("StructureDefinition", "patient-ethnicity")
 
@@ -56,25 +57,25 @@ def language(repetition: Repetition, ctx: Context) -> Json | None:
     return {"language": found, "preferred": True} if found else None
 
 
-@takes(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13)
+@takes(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, marks=f"url={EXT}patient-citizenship")
 def citizenship(repetition: Repetition, ctx: Context) -> Json | None:
     found = concept(repetition, ctx, "0171")
     return {"url": EXT + "patient-citizenship", "extension": [{"url": "code", "valueCodeableConcept": found}]} if found else None
 
 
-@takes(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13)
+@takes(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, marks=f"url={EXT}patient-nationality")
 def nationality(repetition: Repetition, ctx: Context) -> Json | None:
     found = concept(repetition, ctx, "0212")
     return {"url": EXT + "patient-nationality", "extension": [{"url": "code", "valueCodeableConcept": found}]} if found else None
 
 
-@takes(1)
+@takes(1, marks=f"url={EXT}patient-birthPlace")
 def birth_place(repetition: Repetition, ctx: Context) -> Json | None:
     value = part(repetition, 1)
     return {"url": EXT + "patient-birthPlace", "valueAddress": {"text": value}} if value else None
 
 
-@takes(1)
+@takes(1, marks=f"url={EXT}patient-mothersMaidenName")
 def maiden_name(repetition: Repetition, ctx: Context) -> Json | None:
     """mothersMaidenName: the family name (row 9)."""
     value = part(repetition, 1)
@@ -148,6 +149,8 @@ PD1 = segment(
         field("PD1-6", "extension[]", as_extension(EXT + "patient-disability", "valueCodeableConcept", cwe)),  # rows 8-9
         field("PD1-14", "extension[]", as_extension(EXT + "patient-congregation", "valueString", st)),  # rows 17-18
     ),
+    target("Observation", field("PD1-7", "valueCodeableConcept", coded("0315"))),  # guide: PD1[Observation-LivingWill] rows 3-13
+    keep("PD1-12", why="protection indicator: a security label only where ARV says which (rows 15-16)"),
 )
 
 
@@ -155,12 +158,24 @@ def patient(node: Node, ctx: Context) -> Draft:
     """The Patient of a PID with its PD1; an Account when PID-18 names one, the mother when PID-21 identifies her."""
     draft = ctx.add(ctx.patient)
     draft.merge = "enrich"
-    account = ctx.new("Account", status="active", subject=[reference(draft)])  # guide: PID[Account] row 3
+    held = account(ctx) if node.segment.value(18) else ctx.new("Account")
     mother = ctx.new("RelatedPerson", patient=reference(draft), relationship=[fixed(ROLE, "MTH", "mother")])
-    PID.map(node.segment, ctx, Patient=draft, Account=account, RelatedPerson=mother)
-    for extra in (account, mother):
-        if "identifier" in extra.resource:
-            ctx.add(extra)
+    PID.map(node.segment, ctx, Patient=draft, Account=held, RelatedPerson=mother)
+    if "identifier" in mother.resource:
+        ctx.add(mother)
     for more in node.of("PD1"):
-        PD1.map(more.segment, ctx, Patient=draft)
+        will = ctx.new("Observation", status="final", code=fixed(LOINC, "75320-2", "Advance directive"), subject=reference(draft))
+        PD1.map(more.segment, ctx, Patient=draft, Observation=will)
+        if "valueCodeableConcept" in will.resource:
+            ctx.add(will)
     return draft
+
+
+def account(ctx: Context) -> Draft:
+    """The Account of the patient the message is at, made when it is first asked for (guide: PID[Account] row 3). That it is active is said by nobody."""
+    name = ("Account", ctx.patient.full_url)
+    if name in ctx.known:
+        return ctx.known[name]
+    draft = ctx.new("Account", status="active", subject=[reference(ctx.patient)])
+    draft.merge, draft.defaults = "enrich", ("status",)
+    return ctx.remember(draft, name)

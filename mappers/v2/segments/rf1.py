@@ -18,7 +18,7 @@ from mappers.v2.datatypes.parties import xcn, xon
 from mappers.v2.datatypes.text import as_text, part, st
 from mappers.v2.datatypes.times import dtm
 from mappers.v2.groups import Node
-from mappers.v2.message import Repetition
+from mappers.v2.message import Repetition, Segment
 from mappers.v2.table import Datatype, field, keep, keep_field, segment, takes, target
 from profiles.canonical import canonical
 
@@ -89,28 +89,40 @@ RF1 = segment(
 
 def referral(node: Node | None, ctx: Context) -> Draft:
     """The referral of a REF message; without RF1 it is still one, with what the other segments say."""
-    draft = ctx.new("ServiceRequest", intent="order", subject=reference(ctx.patient))
-    draft.steps, draft.clock = True, replace(ctx.clock, clinical="" if ctx.event == "cancel" else ctx.clock.message)
-    resource = draft.resource
-    resource["category"] = [REFERRAL]
+    draft = opened(ctx, ended=ctx.event == "cancel")
     if node is not None:
         RF1.map(node.segment, ctx, ServiceRequest=draft)
     if ctx.event == "cancel":
-        _overrule(draft, "revoked", node, ctx)
-        draft.merge = "enrich"  # who cancels need not send the whole referral again, and what is not said then stays
-        if resource["category"] == [REFERRAL]:
-            del resource["category"]
+        withdrawn(draft, node.segment if node else None, 1, ctx)
     elif node is not None and node.segment.value(25) == "D":
-        _overrule(draft, "entered-in-error", node, ctx)
-    resource.setdefault("status", "active")
+        _overrule(draft, "entered-in-error", node.segment, 1, ctx)
+    draft.resource.setdefault("status", "active")
     return ctx.add(draft)
 
 
-def _overrule(draft: Draft, status: str, node: Node | None, ctx: Context) -> None:
-    """RF1-25 or the event (REF^I14) says more than RF1-1, which still tells how the referral stood and is kept."""
+def opened(ctx: Context, *, ended: bool) -> Draft:
+    """A referral nothing is known of yet. Its content is told by every message but the one that ends it."""
+    draft = ctx.new("ServiceRequest", intent="order", subject=reference(ctx.patient), category=[REFERRAL])
+    draft.steps, draft.clock = True, replace(ctx.clock, clinical="" if ended else ctx.clock.message)
+    return draft
+
+
+def withdrawn(draft: Draft, said: Segment | None, number: int, ctx: Context) -> None:
+    """The placer takes the referral back. Who does so need not send all of it again, and what is not said then stays.
+
+    said, number: the segment and field that tell how it stood, which is kept.
+    """
+    _overrule(draft, "revoked", said, number, ctx)
+    draft.merge = "enrich"
+    if draft.resource.get("category") == [REFERRAL]:
+        del draft.resource["category"]
+
+
+def _overrule(draft: Draft, status: str, said: Segment | None, number: int, ctx: Context) -> None:
+    """RF1-25, ORC-1 or the event (REF^I14) says more than the status sent, which still tells how the referral stood and is kept."""
     resource = draft.resource
-    if node is not None and resource.get("status", status) != status:
-        ctx.account(node.segment).append(keep_field(node.segment, 1, node.segment.raw(1), draft, "how the referral stood before"))
+    if said is not None and said.raw(number) and resource.get("status", status) != status:
+        ctx.account(said).append(keep_field(said, number, said.raw(number), draft, "how the referral stood before"))
     resource.pop("_status", None)
     resource["status"] = status
     draft.deletes = tuple(name for name in draft.deletes if name != "status")

@@ -60,6 +60,16 @@ def load() -> Tables:
     return Tables({path.stem.removeprefix("v2-"): _read(path) for path in sorted(FOLDER.glob("v2-*.json"))})
 
 
+def exact() -> dict[str, set[str]]:
+    """By source code, what the shipped ConceptMaps say is exactly the same in other words."""
+    found: dict[str, set[str]] = {}
+    for path in FOLDER.glob("v2-*.json"):
+        for code, target in _read(path).items():
+            if target.exact:
+                found.setdefault(code, set()).add(target.code)
+    return found
+
+
 def _read(path: Path) -> dict[str, Coding]:
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if document.get("resourceType") != "ConceptMap" or document.get("id") != path.stem:

@@ -33,9 +33,8 @@ def practitioner(ctx: Context, name: Json, identified: Json | None) -> Draft:
         names.append(("Practitioner", identity.name_text(name)))
     found = next((ctx.known[n] for n in names if n in ctx.known), None)
     if found is not None:
-        held = found.resource.setdefault("name", [])
-        if name and name not in held:
-            held.append(name)
+        if name and name not in found.resource.get("name", ()):
+            found.resource.setdefault("name", []).append(name)
         return found
     draft = ctx.new("Practitioner")
     if identified:

@@ -2,7 +2,8 @@
 GATEWAY_MEDPLUM one with @medplum/core (see `tests.validators`).
 
 Retention is strict here: a value counts only where it stands whole as an element of its own, or inside a decoded document; dates and numbers
-are compared by their digits. The raw message and narratives do not count.
+are compared by their digits, and a code counts as its exact translation (`PH` as `phone`; ConceptMap equivalence "equivalent"). The raw message and
+narratives do not count.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from fhir_gateway.validation import InvalidResourceError, decode, validate
 from mappers import v2
 from mappers.result import Mapped, Refused
 from mappers.v2.message import SUB, Message
+from mappers.v2.write.fields import SCOPED, namespace
 from profiles import conceptmaps
 from tests.validators import Json, NotThereError, general, judges
 
 STRUCTURAL = {("MSH", n) for n in (1, 2, 9, 12, 15, 16, 18)} | {("OBX", 2)}
+EXACT = conceptmaps.exact()
 TABLE_NAMES = re.compile(r"HL7\d+|Hl7\d+|LN|SCT|I10C?|I9C?|ISO\+?|UCUM", re.IGNORECASE)
 
 
@@ -104,7 +107,8 @@ def _retained(message: Message, mapped: Mapped, said: Counter[str], held: Counte
         said[name] += 1
         number = re.sub(r"\D", "", re.sub(r"[+-]\d{4}$", "", leaf))  # a time is written in its own zone; seconds may have been filled up
         dated = bool(re.fullmatch(r"[\d.+\-:]{4,}", leaf)) and number[:14] in digits
-        held[name] += leaf in values or dated or any(leaf in document for document in documents)
+        translated = any(target in values for target in EXACT.get(leaf, ()))
+        held[name] += leaf in values or dated or translated or any(leaf in document for document in documents)
 
 
 def _leaves(segment: Any) -> list[str]:
@@ -138,6 +142,8 @@ def _values(mapped: Mapped) -> tuple[set[str], set[str], list[str]]:
             values.add(text)
             values.add(text.removeprefix("urn:oid:").removeprefix("urn:dicom:uid:"))
             values.update(line.strip() for line in text.splitlines())
+            if text.startswith(SCOPED):
+                values.add(namespace(text))  # the sender's own name of a code system or assigner
 
     for draft in mapped.drafts:
         if draft.resource["resourceType"] == "Binary":

@@ -1,29 +1,39 @@
-"""A file kept as Binary: the resource for who asks for FHIR, the bytes as they were filed for who asks for their type."""
+"""Binary: bytes up in their own type, and down again as they were."""
 
 from __future__ import annotations
 
 import base64
 
-from fhir_gateway.cases.paper import Sheet, Told
 from fhir_gateway.validation import decode
-from tests.rest.conftest import STAFF, Api, issues
+from tests.rest.conftest import JSON, Api, issues
 
-PAGE = "<html><script>alert(1)</script><p>Läsion</p></html>".encode()
+PDF = b"%PDF-1.7\n\x00\xff not a resource"
 
 
-def test_a_scan_is_read_as_a_resource_or_as_its_bytes_and_never_runs(api: Api) -> None:
-    told = Told("Marlowe", ("Ines",), "1971-03-14", {"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "C50.411"}, "Which?", number="BIN-1")
-    api.gateway.paperwork.open(STAFF, told, new_patient=True)
-    api.gateway.paperwork.file(STAFF, "BIN-1", "pathology-report", Sheet(PAGE, "", signed=True))
-    (document,) = api.found("DocumentReference")
-    here = f"/fhir/{document['content'][0]['attachment']['url']}"
-    for accept in ("application/fhir+json", "*/*", "application/json, text/html;q=0"):
-        resource = decode(api.get(here, accept=accept).content)
-        assert (resource["resourceType"], base64.b64decode(resource["data"])) == ("Binary", PAGE)
-    native = api.get(here, accept="text/html")
-    assert (native.content, native.headers["content-type"].partition(";")[0], native.headers["etag"]) == (PAGE, "text/html", 'W/"1"')
-    assert "sandbox" in native.headers["content-security-policy"] and native.headers["x-content-type-options"] == "nosniff"
-    assert api.get(here, accept="text/html", if_none_match='W/"1"').status_code == 304
-    assert decode(api.get(f"{here}?_format=json", accept="text/html").content)["resourceType"] == "Binary"
-    refused = api.get(here, accept="image/png")
-    assert refused.status_code == 406 and issues(refused)
+def test_bytes_go_up_and_come_down_as_they_are(api: Api) -> None:
+    made = api.ask("POST", "/fhir/Binary", PDF, content_type="application/pdf")
+    assert made.status_code == 201, made.text
+    held = decode(made.content)
+    assert (held["contentType"], base64.b64decode(held["data"])) == ("application/pdf", PDF)
+    here = f"/fhir/Binary/{held['id']}"
+    down = api.get(here, accept="application/pdf")
+    assert (down.content, down.headers["content-type"], down.headers["etag"]) == (PDF, "application/pdf", 'W/"1"')
+    assert decode(api.get(here, accept=JSON).content) == held
+    again = api.ask("PUT", here, b"<html></html>", content_type="text/html", x_security_context="Patient/none")
+    assert again.status_code == 422, "the security context must be there"
+    assert api.ask("PUT", here, b"<html></html>", content_type="text/html").headers["etag"] == 'W/"2"'
+    shown = api.get(here, accept="text/html")
+    assert shown.content == b"<html></html>" and "sandbox" in shown.headers["content-security-policy"]
+
+
+def test_a_resource_is_still_taken_as_one(api: Api) -> None:
+    binary = {"resourceType": "Binary", "contentType": "text/plain", "data": base64.b64encode(b"hello").decode()}
+    assert decode(api.post("/fhir/Binary", binary).content)["contentType"] == "text/plain"
+    refused = api.ask("POST", "/fhir/Binary", PDF, content_type="application/fhir+xml")
+    assert refused.status_code == 415 and issues(refused)
+    assert api.ask("POST", "/fhir/Patient", PDF, content_type="application/pdf").status_code == 415
+    assert api.ask("POST", "/fhir/Binary", PDF, content_type="application/pdf", content_encoding="gzip").status_code == 415
+
+
+def test_one_over_the_limit_is_refused(api: Api) -> None:
+    assert api.ask("POST", "/fhir/Binary", b"x" * 1_000_001, content_type="application/pdf").status_code == 413

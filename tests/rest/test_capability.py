@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fhir_gateway.validation import decode, shapes, validate
+from fhir_gateway.validation import decode, encode, shapes, validate
 from fhir_gateway.validation.types import TYPES
 from tests.rest.conftest import BASE, Api, running
 
@@ -58,7 +58,8 @@ def instance(type: str) -> dict[str, Any]:
             "criteria": "Task?status=requested",
             "channel": {"type": "rest-hook", "endpoint": "https://elsewhere.example/hook"},
         }
-    return {**made, "type": "collection"} if type == "Bundle" else made
+    own = {"Bundle": {"type": "collection"}, "Appointment": {"status": "proposed"}}  # what the first code of a list asks more of
+    return made | own.get(type, {})
 
 
 @pytest.fixture(scope="module")
@@ -89,11 +90,21 @@ def test_every_format_claimed_is_spoken(server: Api) -> None:
         assert server.ask("GET", f"/fhir/Patient?_format={kind.replace('+', '%2B')}").status_code == 200
 
 
+def test_every_patch_format_claimed_is_done(server: Api) -> None:
+    held = server.made(instance("Patient"))
+    bodies = {"application/json-patch+json": b'[{"op":"add","path":"/language","value":"de"}]', "application/merge-patch+json": b'{"language":"fr"}'}
+    assert decode(server.get("/fhir/metadata").content)["patchFormat"] == list(bodies)
+    for kind, body in bodies.items():
+        assert server.ask("PATCH", f"/fhir/Patient/{held['id']}", body, content_type=kind).status_code == 200
+
+
 def test_every_interaction_claimed_is_done(server: Api, rest: dict[str, Any]) -> None:
     done = 0
     for claim in rest["resource"]:
         type = claim["type"]
-        assert [i["code"] for i in claim["interaction"]] == ["read", "vread", "create", "update", "delete", "search-type"]
+        assert [i["code"] for i in claim["interaction"]] == [
+            "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type",
+        ]  # fmt: skip
         resource = instance(type)
         created = server.post(f"/fhir/{type}", resource)
         assert created.status_code == 201, (type, resource, created.text)
@@ -104,7 +115,12 @@ def test_every_interaction_claimed_is_done(server: Api, rest: dict[str, Any]) ->
         assert server.get(f"{here}/_history/1").status_code == 200 and claim["readHistory"]
         assert [r["id"] for r in server.found(type, f"_id={held['id']}")] == [held["id"]]
         assert server.get(here, if_none_match='W/"2"').status_code == 304
+        patch = encode({"implicitRules": "urn:x:patched"})
+        assert server.ask("PATCH", here, patch, content_type="application/merge-patch+json").headers["etag"] == 'W/"3"', type
         assert server.delete(here).status_code == 204 and server.get(here).status_code == 410
+        versions = decode(server.get(f"{here}/_history").content)["entry"]
+        assert [entry["request"]["method"] for entry in versions] == ["DELETE", "PUT", "PUT", "POST"]
+        assert decode(server.get(f"/fhir/{type}/_history?_count=1").content)["entry"][0]["request"]["method"] == "DELETE"
         done += 1
     assert done == len(TYPES)
 
@@ -114,12 +130,15 @@ def test_conditions_claimed_are_honoured(server: Api, rest: dict[str, Any]) -> N
         assert (claim["conditionalCreate"], claim["conditionalRead"], claim["updateCreate"], claim["versioning"]) == (
             True, "full-support", True, "versioned-update",
         )  # fmt: skip
+        assert (claim["conditionalUpdate"], claim["conditionalDelete"]) == (True, "single")
         type = claim["type"]
         own = f"own-{type}"
         assert server.put(f"/fhir/{type}/{own}", {**instance(type), "id": own}).status_code == 201
         since = server.get(f"/fhir/{type}/{own}").headers["last-modified"]
         assert server.get(f"/fhir/{type}/{own}", if_modified_since=since).status_code == 304
         assert server.post(f"/fhir/{type}", instance(type), if_none_exist=f"_id={own}").status_code == 200
+        assert server.put(f"/fhir/{type}?_id={own}", {**instance(type), "language": "fr"}).headers["etag"] == 'W/"2"'
+        assert server.delete(f"/fhir/{type}?_id={own}").status_code == 204 and server.get(f"/fhir/{type}/{own}").status_code == 410
 
 
 def test_every_search_parameter_claimed_is_known(server: Api, rest: dict[str, Any]) -> None:
@@ -135,7 +154,8 @@ def test_every_search_parameter_claimed_is_known(server: Api, rest: dict[str, An
 
 
 def test_both_kinds_of_bundle_claimed_are_done(server: Api, rest: dict[str, Any]) -> None:
-    assert [i["code"] for i in rest["interaction"]] == ["transaction", "batch"]
+    assert [i["code"] for i in rest["interaction"]] == ["transaction", "batch", "history-system"]
+    assert decode(server.get("/fhir/_history?_count=5").content)["type"] == "history"
     for kind in ("transaction", "batch"):
         response = server.sends({"resource": instance("Patient"), "request": {"method": "POST", "url": "Patient"}}, kind=kind)
         assert decode(response.content)["entry"][0]["response"]["status"] == "201 Created"

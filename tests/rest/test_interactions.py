@@ -274,15 +274,16 @@ def test_an_unknown_address_or_method_is_answered_in_fhir(api: Api) -> None:
     for method, path, status in (
         ("GET", "/fhir/Patient/1/$everything", 404),
         ("GET", "/fhir/Patient/1/nothing/here", 404),
-        ("PATCH", "/fhir/Patient/1", 405),
-        ("DELETE", "/fhir/Patient", 405),
+        ("PATCH", "/fhir/Patient/1", 415),
+        ("DELETE", "/fhir/Patient", 400),
+        ("PUT", "/fhir/Patient?_format=json", 400),
         ("GET", "/fhir", 405),
         ("GET", "/fhir/Patent", 404),
         ("POST", "/fhir/Patent", 404),
     ):
         response = api.ask(method, path)
         assert response.status_code == status and issues(response), (method, path)
-    assert "GET" in api.ask("PATCH", "/fhir/Patient/1").headers["allow"]
+    assert "GET" in api.ask("DELETE", "/fhir/ServiceRequest/1/$completeness").headers["allow"]
     assert api.get("/nowhere").json()["error"] == "not-found", "outside the FHIR API nobody expects an OperationOutcome"
 
 

@@ -262,7 +262,7 @@ def test_all_or_nothing(either: Api) -> None:
         (put(patient(id="x", active=True), ifMatch='W/"3"'), 412, "Bundle.entry[2]"),
         (ask("GET", "Patient/nobody"), 404, "Bundle.entry[2]"),
         (ask("GET", "Patient?nickname=x"), 400, "Bundle.entry[2]"),
-        (ask("PATCH", "Patient/1"), 422, "Bundle.entry[2].request.method"),
+        (ask("PATCH", "Patient/1"), 422, "Bundle.entry[2].resource"),
         (ask("DELETE", "Patent/1"), 422, "Bundle.entry[2].request.url"),
         (post(patient(), ifNoneExist="nickname=x"), 400, "Bundle.entry[2]"),
         (put(patient(id="a"), "Patient/b"), 422, "Bundle.entry[2].resource.id"),
@@ -378,13 +378,13 @@ def test_each_entry_of_a_batch_stands_alone(either: Api) -> None:
         ask("HEAD", "metadata"),
         kind="batch",
     )
-    assert [entry["response"]["status"][:3] for entry in done] == ["201", "422", "404", "422", "400", "405", "422", "200", "405"]
+    assert [entry["response"]["status"][:3] for entry in done] == ["201", "422", "404", "422", "400", "422", "422", "200", "405"]
     assert done[7]["resource"]["entry"][0]["resource"]["name"][0]["family"] == family
     outcomes = [entry["response"]["outcome"]["issue"][0] for entry in (done[1], done[3], done[5])]
     assert [issue["expression"] for issue in outcomes] == [
         ["Bundle.entry[1].resource.gender"],
         ["Bundle.entry[3].resource.subject.reference"],
-        ["Bundle.entry[5].request.method"],
+        ["Bundle.entry[5].resource"],
     ]
     assert either.inbox("processed")[0].message_type == "Bundle/batch"
 

@@ -53,7 +53,7 @@ MESSAGES: Final = {
     ("OMG", "O19"): MessageType(map_orders),
     ("OML", "O21"): MessageType(map_orders),
     ("OSU", "O51"): MessageType(map_status, ("PID", "ORC")),
-    ("ORU", "R01"): MessageType(map_results),
+    **{("ORU", event): MessageType(map_results) for event in ("R01", "R30", "R31", "R32")},  # R30 to R32: at the point of care
     **{("RRI", event): MessageType(map_reply, ("RF1", "PID")) for event in ("I12", "I13", "I14", "I15")},
     ("SIU", "S12"): MessageType(map_appointment, _SCHEDULED, "book"),
     ("SIU", "S13"): MessageType(map_appointment, _SCHEDULED, "reschedule"),

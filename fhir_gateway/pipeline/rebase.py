@@ -91,19 +91,14 @@ def added(versions: Sequence[Version], merged: Json, ignored: frozenset[str] = f
 
 
 def cells(resource: Json) -> dict[Cell, Any]:
-    """A resource by cells. Items of one name are one cell; the second of two with the same name has a number."""
+    """A resource by cells. Items of one name are one cell together."""
     out: dict[Cell, Any] = {}
     for element, value in resource.items():
         if element in _OWN:
             continue
         if element in BY_ITEM and isinstance(value, list):
             for item in value:
-                name = _name(item)
-                number = 1
-                while (element, name) in out:
-                    number += 1
-                    name = f"{_name(item)}#{number}"
-                out[element, name] = item
+                out.setdefault((element, _name(item)), []).append(item)
         else:
             out[element, ""] = value
     return out
@@ -123,7 +118,7 @@ def applied(resource: Json, changes: Sequence[Change]) -> Json:
             continue
         found = {name: value for (owner, name), value in now.items() if owner == element and value is not None}
         if element in BY_ITEM and found and "" not in found:
-            out[element] = list(found.values())
+            out[element] = [item for items in found.values() for item in items]
         elif found:
             out[element] = found[""]
     return out

@@ -17,7 +17,7 @@ import msgspec
 from fhir_gateway.store.inbox import Went
 from mappers.result import Ledger, LedgerEntry, Location, Told, Unmapped
 
-MOST: Final = 20_000
+MOST: Final = 200_000
 """Rows a packed report holds; a message that tells more is told in part, and says how much is left out."""
 _SEEN_ALIKE: Final = 2_000
 """Rows up to which a shape is worth remembering."""

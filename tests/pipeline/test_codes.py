@@ -198,3 +198,10 @@ def test_a_round_broken_off_between_two_messages_is_finished_by_the_next(told: T
     works(told)
     assert [marital(told, f"P{n}") for n in range(3)] == [["T", "COHAB"]] * 3
     assert {p["meta"]["versionId"] for p in told.found("Patient")} == {"2"}
+
+
+def test_maps_and_what_they_wait_for_are_found_by_search(told: Told) -> None:
+    made = saves(told, translation("COHAB", "T"))
+    by = {"context": f"{SENDER}|NORTHSIDE", "source-code": "COHAB", "source-system": MARITAL, "target-code": "T", "status": "active"}
+    for name, value in by.items():
+        assert [found["id"] for found in told.found("ConceptMap", **{name: value})] == [made["id"]], name

@@ -62,7 +62,9 @@ def test_later_versions_must_say_the_event(version):
     assert (refused.value.ack_code, refused.value.findings[0].code) == ("AR", "201")
 
 
-@pytest.mark.parametrize("kind", ["ADT^A99", "ADT^A1", "ADT^A011", "ADT^a01", "ORM^O02", "OMG^O01", "OSU^O52", "RRI^I16", "PIN^I08", "RQA^I12", "ACK^XX"])
+@pytest.mark.parametrize(
+    "kind", ["ADT^A99", "ADT^A1", "ADT^A011", "ADT^a01", "ORM^O02", "OMG^O01", "OSU^O52", "RRI^I16", "PIN^I08", "RQA^I12", "ACK^XX"]
+)
 def test_a_near_miss_is_refused_and_named(kind):
     with pytest.raises(Refused) as refused:
         read(kind, "2.5.1", "MSA|AA|1", PID, "ORC|NW|P1", "RF1|A", "MRG|M2")

@@ -19,7 +19,7 @@ from mappers.v2.messages import common
 from mappers.v2.messages.results import one_occurrence
 from mappers.v2.messages.results import order as results
 from mappers.v2.segments.nte import followers
-from mappers.v2.segments.orc import OBR, ORC, TQ1
+from mappers.v2.segments.orc import OBR, ORC, TQ1, order_control
 from mappers.v2.segments.prd import CTD, place_provider, provider
 from mappers.v2.segments.rf1 import REFERRAL, opened, withdrawn
 from mappers.v2.segments.spm import specimen
@@ -171,7 +171,7 @@ def _ordered(group: Group, kind: Kind, root: Node, ctx: Context) -> Draft:
 def _segments(group: Group, draft: Draft, ctx: Context) -> None:
     """ORC, OBR, timing, specimens, contacts and notes of an order."""
     if group.orc is not None:
-        ORC.map(group.orc.segment, ctx, ServiceRequest=draft)
+        order_control(group.orc, ctx, ServiceRequest=draft)
         followers(group.orc, draft, ctx)
     specimens = [specimen(node, ctx) for node in group.of("SPM")]
     if group.obr is not None:

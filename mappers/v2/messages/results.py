@@ -18,7 +18,7 @@ from mappers.v2.segments.documents import document, gather, is_document
 from mappers.v2.segments.msh import ABSENT
 from mappers.v2.segments.nte import followers
 from mappers.v2.segments.obx import observation
-from mappers.v2.segments.orc import OBR, ORC, TQ1
+from mappers.v2.segments.orc import OBR, TQ1, order_control
 from mappers.v2.segments.prd import CTD
 from mappers.v2.segments.spm import specimen
 from mappers.v2.segments.zds import imaging_study
@@ -82,7 +82,7 @@ def _order_segments(orc: Node | None, obr: Node | None, request: Draft, report: 
             CTD.map(contact.segment, ctx, DiagnosticReport=report)
         followers(obr, report, ctx)
     if orc is not None:
-        ORC.map(orc.segment, ctx, DiagnosticReport=report, ServiceRequest=request)
+        order_control(orc, ctx, DiagnosticReport=report, ServiceRequest=request)
         for timing in orc.of("TQ1"):
             TQ1.map(timing.segment, ctx, ServiceRequest=request)
         followers(orc, report, ctx)

@@ -34,7 +34,7 @@ def build(settings: Settings, *, host: str = "127.0.0.1", mllp_port: int | None 
     executor = ThreadPoolExecutor(settings.threads, thread_name_prefix="gateway")
     gateway = Gateway(settings, executor, clock)
     sender = Sender(gateway.outgoing, CARRIERS, settings.send_seconds)
-    worker = Worker({"evaluate": lambda: gateway.evaluate_due(100), "send": sender.round}, settings.worker_seconds)
+    worker = Worker({"evaluate": lambda: gateway.evaluate_due(100), "send": sender.round, "codes": gateway.codework.round}, settings.worker_seconds)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -88,6 +88,12 @@ class TransitionError(GatewayError):
     http, issue = 422, "business-rule"
 
 
+class NotTheClinicError(GatewayError):
+    """What the clinic asks for, and what a sender's codes mean here, is the clinic's to say."""
+
+    http, issue = 403, "forbidden"
+
+
 class TooLargeError(GatewayError):
     http, issue, ack = 413, "too-long", "AR"
 

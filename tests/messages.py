@@ -7,7 +7,7 @@ import itertools
 _serial = itertools.count(1)
 PATIENT = (
     "PID|1||{mrn}^^^NORTHSIDE&2.16.840.1.113883.19.5.1&ISO^MR~M-{mrn}^^^BLUE&2.16.840.1.113883.19.5.9&ISO^MB||{family}^{given}||{born}|F"
-    "|||1 Elm St^^Springfield^IL^62701^USA|||||en"
+    "|||1 Elm St^^Springfield^IL^62701^USA||||en"
 )
 
 
@@ -90,6 +90,37 @@ def blood_count(
         "OBX|1|NM|718-7^Hemoglobin^LN||12.40|g/dL^^UCUM|12-16|N|||F",
     ]
     return _message("ORU^R01^ORU_R01", segments, sender="NORTHSIDE", made=made)
+
+
+def result(*segments: str, made: str) -> bytes:
+    """ORU^R01 of a laboratory about the usual patient, with these orders and results."""
+    return _message("ORU^R01^ORU_R01", [_patient(), *segments], sender="LAB", made=made)
+
+
+def document(
+    event: str,
+    text: str = "",
+    *,
+    made: str,
+    number: str = "D-1",
+    parent: str = "",
+    status: str = "AU",
+    available: str = "AV",
+    kind: str = "CN",
+    referral: str = "REF-1",
+    **patient: str,
+) -> bytes:
+    """MDM: a consultation note, or a report by TXA-2, with its text; without text the document is only told of."""
+    given = f"{parent}^NORTHSIDE" if parent else ""
+    segments = [
+        f"EVN|{event}|{made}",
+        _patient(**patient),
+        "PV1|1|O",
+        f"TXA|1|{kind}|TX|20260901090000-0500||20260901100000-0500|||1234567893^Okafor^Daniel|||{number}^NORTHSIDE|{given}"
+        f"|{referral}^NORTHSIDE|||{status}||{available}",
+        *(f"OBX|{n}|TX|{kind}^Document^HL70270||{line}||||||F" for n, line in enumerate(text.split("\n") if text else (), 1)),
+    ]
+    return _message(f"MDM^{event}^MDM_{event}", segments, sender="NORTHSIDE", made=made)
 
 
 def appointment(event: str, start: str, *, made: str, number: str = "REF-1", status: str = "Booked", **patient: str) -> bytes:

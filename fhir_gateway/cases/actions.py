@@ -24,6 +24,9 @@ PROFILE: Final = "http://hl7.org/fhir/us/davinci-cdex/StructureDefinition/cdex-t
 # Work queue tag: more clinical information from the referring provider to support the requested service (CDex value set cdex-work-queue).
 QUEUE: Final = {"system": CDEX, "code": "referral"}
 
+# Tag of a request that no machine delivers: somebody prints the letter.
+LETTER: Final = {"system": TASK_CODES, "code": "letter"}
+
 
 def record_request(case_task: Json, item: Requirement, *, now: datetime, due: date, signature: bool = False, purpose: str = "TREAT") -> Json:
     """Ask the referrer for one record. case_task: the coordination Task. due: last day it is useful."""
@@ -59,6 +62,12 @@ def question_request(case_task: Json, question: str, wording: str, checklist: st
             {"type": _concept(CDEX, "questionnaire"), "valueCanonical": checklist.replace(":PlanDefinition:", ":Questionnaire:", 1)},
         ],
     }
+
+
+def by_letter(request: Json) -> Json:
+    """The request of a referrer that no machine can tell."""
+    meta = request["meta"]
+    return request | {"meta": meta | {"tag": [*meta["tag"], LETTER]}}
 
 
 def waiver(case_task: Json, item: str, *, now: datetime, who: str, why: str, until: date | None = None) -> Json:

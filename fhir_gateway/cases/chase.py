@@ -40,6 +40,24 @@ def is_request(task: Json) -> bool:
     return any((system == TASK_CODES and code in ("record-request", "question")) or code in CDEX for system, code in codings(task.get("code")))
 
 
+def for_letter(task: Json) -> bool:
+    """Is it an open request that only a printed letter delivers?"""
+    tags = {(tag.get("system"), tag.get("code")) for tag in walk(task, "meta.tag") if isinstance(tag, dict)}
+    return is_request(task) and task.get("status") in OPEN_REQUEST and (TASK_CODES, "letter") in tags
+
+
+def letters(tasks: Iterable[Json]) -> list[Json]:
+    """The letters to be printed, one per case, the most urgent first: `case`, what is `asked` for, and the first date it is `wantedBy`."""
+    by_case: dict[str, list[Json]] = {}
+    for task in filter(for_letter, tasks):
+        by_case.setdefault(text(task, "focus.reference"), []).append(task)
+    lines = [
+        {"case": case, "asked": [name for task in held for name in named(task)], "wantedBy": min(filter(None, map(wanted_by, held)), default=None)}
+        for case, held in by_case.items()
+    ]
+    return sorted(lines, key=lambda line: (str(line["wantedBy"] or "9999"), str(line["case"])))
+
+
 def asked(tasks: Iterable[Json]) -> frozenset[str]:
     """Ids of the items and questions that open requests ask for."""
     return frozenset(name for task in tasks if is_request(task) and task.get("status") in OPEN_REQUEST for name in named(task))

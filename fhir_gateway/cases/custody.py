@@ -47,6 +47,7 @@ TASK_STATUS: Final[Mapping[str, str]] = {
     "returned": "completed",
     "lost": "failed",
 }
+VOID: Final = ("cancelled", "entered-in-error")
 GOOD: Final = "good"
 # Condition on receipt: two words of ours and the reject reasons of table 0490.
 CONDITIONS: Final[Mapping[str, str]] = {
@@ -87,13 +88,13 @@ def consignments(tasks: Iterable[Json], at: Moment) -> dict[str, tuple[Consignme
     """The custody Tasks by item, in order of their last change."""
     found: dict[str, list[Consignment]] = {}
     for task in sorted(tasks, key=lambda t: (text(t, "lastModified"), text(t, "id"))):
-        state = next((code for system, code in codings(task.get("businessStatus")) if system == STATES and code in TASK_STATUS), None)
-        if (TASK_CODES, "custody") not in codings(task.get("code")) or state is None or text(task, "status") in ("cancelled", "entered-in-error"):
+        state = _state(task)
+        if not state:
             continue
         day = span(_said(task, "input", SYSTEM, "expected"), at.zone)
         one = Consignment(
             task=text(task, "id"),
-            state=cast(CustodyState, state),
+            state=state,
             carrier=str(_said(task, "input", SYSTEM, "carrier") or ""),
             tracking=str(_said(task, "input", SYSTEM, "tracking") or ""),
             expected=day.high if day else None,
@@ -128,6 +129,24 @@ def _means(one: Consignment, item: Requirement, at: Moment, reviewed: bool) -> S
             done = reviewed if one.after_review is None else one.after_review
             return Said("accepted") if done else Said("missing", "returned")
     return Said("missing", "lost")
+
+
+def refusal(before: Json | None, after: Json) -> str:
+    """Why a custody Task may not be written so, "" when it may or is none. before: the version it replaces, None for a new one."""
+    if (TASK_CODES, "custody") not in codings(after.get("code")) or text(after, "status") in VOID:
+        return ""
+    now, was = _state(after), _state(before or {})
+    if not now:
+        return f"Task.businessStatus says what happened to the thing: one of {', '.join(TASK_STATUS)}"
+    if text(after, "status") not in {TASK_STATUS[now], *(("completed",) if now == "received" else ())}:
+        return f"Task.status {text(after, 'status')} does not go with {now}"
+    return "" if now in (was, *NEXT[was]) else impossible(now, [was] if was else [])
+
+
+def impossible(state: str, held: Sequence[CustodyState]) -> str:
+    """That it can't have happened, and what can. held: where the consignments are that it may be said of."""
+    possible = {after for one in held for after in NEXT[one]} if held else {*NEXT[""]}
+    return f"{state} can't be: the thing is {', '.join(held) or 'not announced'}; possible now: {', '.join(sorted(possible)) or 'nothing'}"
 
 
 def must_return(item: Requirement) -> bool:
@@ -182,6 +201,13 @@ def _said(task: Json, element: str, system: str, name: str) -> Any:
         if isinstance(one, dict) and (system, name) in codings(one.get("type")):
             return next((value for key, value in one.items() if key.startswith("value")), None)
     return None
+
+
+def _state(task: Json) -> CustodyState | Literal[""]:
+    """Where a consignment is, "" for a Task that is none or no more."""
+    if (TASK_CODES, "custody") not in codings(task.get("code")) or text(task, "status") in VOID:
+        return ""
+    return next((cast(CustodyState, code) for system, code in codings(task.get("businessStatus")) if system == STATES and code in TASK_STATUS), "")
 
 
 def _items(task: Json) -> list[str]:

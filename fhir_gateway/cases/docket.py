@@ -163,12 +163,12 @@ def _entries(case: CaseFile, at: Moment) -> tuple[Entry, ...]:
     return tuple(entry(record, at.zone, shared) for record in (*own, *others))
 
 
-def _related(entries: tuple[Entry, ...], kind: str) -> frozenset[str]:
-    """References that some live document says it `replaces`, `transforms` …"""
+def _related(entries: tuple[Entry, ...], kind: str, live: bool = True) -> frozenset[str]:
+    """References that some live document (or some withdrawn one) says it `replaces`, `transforms` …"""
     return frozenset(
         str(reference)
         for e in entries
-        if e.type == "DocumentReference" and e.status != "entered-in-error"
+        if e.type == "DocumentReference" and (e.status != "entered-in-error") is live
         for relation in walk(e.resource, "relatesTo")
         if isinstance(relation, dict) and relation.get("code") == kind
         for reference in walk(relation, "target.reference")
@@ -176,8 +176,14 @@ def _related(entries: tuple[Entry, ...], kind: str) -> frozenset[str]:
 
 
 def _replaced(entries: tuple[Entry, ...]) -> frozenset[str]:
-    superseded = {e.reference for e in entries if e.type == "DocumentReference" and e.status == "superseded"}
-    return _related(entries, "replaces") | superseded
+    """Documents another one stands for, and reports that are nothing but such a document. What was replaced by a withdrawn document only is open again."""
+    documents = [e for e in entries if e.type == "DocumentReference"]
+    live = _related(entries, "replaces")
+    gone = live | ({e.reference for e in documents if e.status == "superseded"} - _related(entries, "replaces", live=False))
+    bare = {e.reference for e in entries if e.type == "DiagnosticReport" and not e.resource.get("result")}
+    standing = {str(name) for e in documents if e.reference not in gone for name in walk(e.resource, "context.related.reference")}
+    rendered = {str(name) for e in documents if e.reference in gone for name in walk(e.resource, "context.related.reference")}
+    return gone | ((rendered & bare) - standing)
 
 
 def _suggests(e: Entry, supply: Input) -> bool:

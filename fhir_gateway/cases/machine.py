@@ -180,6 +180,9 @@ TABLE: Final = {(row.source, row.event): row for row in TRANSITIONS}
 FIXED: Final = ("focus", "for", "code", "groupIdentifier", "intent")
 
 
+# Events that say what the clinic thinks: only with the opinion itself on the Task.
+OPINIONS: Final = frozenset({"interim-opinion", "issue-opinion"})
+
 # What the placer asks by a status of the ServiceRequest, the plainest event first.
 WITHDRAWN: Final = {"revoked": ("cancel", "cancel-request"), "entered-in-error": ("void",)}
 
@@ -241,8 +244,8 @@ def rule_event(state: str, passed: Mapping[str, Gate], items: Iterable[Judgement
 def check_task_write(old: Json, new: Json, actor: str = "clinic") -> T | None:
     """Is this write on the coordination Task a legal transition? None when it changes no state.
 
-    Raises IllegalTransition for a state change the table does not have, for a status that does not fit its businessStatus, and for
-    a change of what the case is about.
+    Raises IllegalTransition for a state change the table does not have, for a status that does not fit its businessStatus, for
+    an opinion that is not there, and for a change of what the case is about.
     """
     before = state_of(old)
     options = tuple(t.event for t in legal(before, actor))
@@ -258,6 +261,8 @@ def check_task_write(old: Json, new: Json, actor: str = "clinic") -> T | None:
     row = next((t for t in legal(before, actor) if t.to == after), None)
     if row is None:
         raise IllegalTransition(before, "write", options, f"{after} can't be reached")
+    if row.event in OPINIONS and not any(True for _ in walk(new, "output")):
+        raise IllegalTransition(before, "write", options, f"{row.event} needs the opinion as Task.output (or use ServiceRequest/[id]/$opinion),")
     return row
 
 

@@ -21,6 +21,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "case": ("cases", "app"),
     "checklist": ("checklist", "app"),
     "inbox": ("inbox", "app"),
+    "codes": ("codes", "app"),
+    "replay": ("replay", "app"),
     "partner": ("partners", "app"),
     "outbox": ("partners", "outbox"),
     "reindex": ("reindexing", "reindex"),

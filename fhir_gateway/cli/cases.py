@@ -161,6 +161,25 @@ def letter(
         file.write_text(page, encoding="utf-8")
 
 
+@app.command("letters")
+def letters(
+    json: Annotated[bool, typer.Option("--json", help="As JSON")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000)] = 100,
+) -> None:
+    """Letters to be printed: requests to referrers who can't be told by a machine, the most urgent first."""
+    with gateway() as opened:
+        lines = opened.letters(STAFF, limit)
+    if json:
+        write(encode(lines))
+        return
+    table = Table()
+    for column in ("case", "wanted by", "asked for"):
+        table.add_column(column, overflow="fold", no_wrap=column == "wanted by")
+    for line in lines:
+        table.add_row(line["case"].removeprefix("ServiceRequest/"), line["wantedBy"] or "", ", ".join(line["asked"]))
+    out.print(table)
+
+
 def flattened(guidance: dict[str, Any]) -> dict[str, Any]:
     """A GuidanceResponse laid out flat for the table."""
     parameters = guidance["contained"][0]["parameter"]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from fhir_gateway.cli.terminal import err, stop, write
 from fhir_gateway.errors import operation_outcome
@@ -66,12 +69,17 @@ def _one(raw: bytes, tables: conceptmaps.Tables, site: v2.Site, report: bool) ->
 
 
 def _print_report(mapped: Mapped) -> None:
-    table = Table(title=f"{mapped.header.message_type} {mapped.header.control_id}", title_justify="left")
-    for column in ("field", "name", "fate", "where"):
-        table.add_column(column, overflow="fold")
-    colours = {"mapped": "green", "kept": "yellow"}
-    for row in v2.report(mapped):
-        table.add_row(row.field, row.name, f"[{colours.get(row.fate, 'white')}]{row.fate}[/]", row.target)
-    err.print(table)
+    print_rows(err, v2.report(mapped), f"{mapped.header.message_type} {mapped.header.control_id}")
     for finding in mapped.findings:
         err.print(f"{finding.severity}: {finding.where or ''} {finding.text} ({finding.code})", markup=False)
+
+
+def print_rows(console: Console, rows: Iterable[v2.Row], title: str) -> None:
+    """A report as a table."""
+    table = Table(title=title, title_justify="left")
+    for column in ("field", "name", "fate", "where", "why"):
+        table.add_column(column, overflow="fold")
+    colours = {"mapped": "green", "kept": "yellow"}
+    for row in rows:
+        table.add_row(row.field, row.name, f"[{colours.get(row.fate, 'white')}]{row.fate}[/]", Text(row.target), Text(row.why))
+    console.print(table)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from fhir_gateway.pipeline.delivery import Delivery, Outcome
+from fhir_gateway.pipeline.delivery import Delivery, Outcome, Unsendable
 from fhir_gateway.pipeline.outgoing import Outgoing
 from fhir_gateway.store import Job
 
@@ -52,6 +52,8 @@ class Sender:
                 outcome = self._carriers[delivery.channel](delivery, self._seconds)
                 if not outcome.good:
                     break
+        except Unsendable as why:
+            outcome = Outcome(good=False, error=str(why), final=True)
         except Exception as fault:  # noqa: BLE001 - one job that can't be put into bytes must not hold up the others
             outcome = Outcome(good=False, error=type(fault).__name__)
         return self._outgoing.settle(job, outcome)

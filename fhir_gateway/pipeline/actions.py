@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from fhir_gateway.cases import actions, chase
+from fhir_gateway.cases import actions, chase, machine
 from fhir_gateway.cases.requirement import Checklist
 from fhir_gateway.errors import InvalidError, NotFoundError
 from fhir_gateway.pipeline.casework import Casework
@@ -30,10 +30,14 @@ class Actions:
     verdicts: frozenset[str]
 
     def move(self, principal: Principal, name: str, event: str, why: str = "") -> Json:
-        """Move a case. Raises TransitionError naming the legal events."""
+        """Move a case. Raises TransitionError naming the legal events, InvalidError for an opinion, which is more than a move."""
 
         def work(tx: Transaction, case: Case, task: Stored) -> list[Stored]:
             to = transition(task.resource, event, principal).to
+            if event in machine.OPINIONS:
+                raise InvalidError(
+                    "An opinion is issued with what it says: `fhir-gateway case opinion`, or ServiceRequest/[id]/$opinion", "Task.output"
+                )
             return [tx.resources.update(actions.moved_because(task.resource, to, self.clock(), why)), *follow(tx, case, to)]
 
         return self._done(principal, name, f"move:{event}", work)

@@ -8,7 +8,7 @@ from typing import Any
 from fhir_gateway.cases.checklist import ChecklistError
 from fhir_gateway.cases.inforce import is_checklist, url_of
 from fhir_gateway.cases.objections import objections
-from fhir_gateway.errors import ConflictError, GatewayError, InvalidError
+from fhir_gateway.errors import ConflictError, InvalidError, NotTheClinicError
 from fhir_gateway.pipeline.checklists import LOCK, TYPE, Checklists, held, versions
 from fhir_gateway.security.principal import GATEWAY
 from fhir_gateway.store import Transaction
@@ -17,12 +17,6 @@ from profiles import plandefinitions
 from profiles.canonical import canonical
 
 Json = dict[str, Any]
-
-
-class NotTheClinicError(GatewayError):
-    """What the clinic asks for is the clinic's to say."""
-
-    http, issue = 403, "forbidden"
 
 
 def guard_plan(tx: Transaction, before: Json | None, plan: Json) -> None:

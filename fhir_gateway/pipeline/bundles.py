@@ -19,6 +19,7 @@ from fhir_gateway.pipeline.entries import ORDER, Entry
 from fhir_gateway.pipeline.identity import keys_of
 from fhir_gateway.pipeline.linking import link
 from fhir_gateway.pipeline.results import Written
+from fhir_gateway.pipeline.search import matches
 from fhir_gateway.pipeline.translate import translated
 from fhir_gateway.store import Stored, Transaction
 from fhir_gateway.store.ids import new_id
@@ -231,8 +232,11 @@ def renewed(response: Json, stored: Stored) -> Json:
 def _got(tx: Transaction, entry: Entry, options: Options) -> Json:
     if not entry.id:
         found = options.search(tx, entry.type, parse_qsl(entry.query, keep_blank_values=True))
+        for name in matches(found):
+            tx.audit.append("found", *name)
         return {"resource": found, "response": {"status": "200 OK"}}
     stored = writes.read(tx, entry.type, entry.id) if entry.history is None else writes.vread(tx, entry.type, entry.id, entry.history)
+    tx.audit.append("read", stored.type, stored.id)
     body = {} if entry.method == "HEAD" else {"resource": stored.resource}
     return {**_full_url(stored, options), **body, "response": {"status": "200 OK", **_state(stored)}}
 

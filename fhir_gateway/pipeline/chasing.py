@@ -34,9 +34,13 @@ def make_requests(
     settings: Settings,
     due: date | None,
 ) -> list[Stored]:
-    """One Task per item not asked for yet, and one per open question. held: the case's child Tasks. due: overrules the items' own dates."""
+    """One Task per item not asked for yet, and one per open question. held: the case's child Tasks. due: overrules the items' own dates. What can't be sent to
+    the referrer by a machine is marked for the letter.
+    """
     by_id = {requirement.id: requirement for requirement in checklist.items}
     asked = set(chase.asked(held))
+    partner = tx.partners.get(case_task.owner) if case_task.owner else None
+    asks_itself = partner is not None and partner.asked_by_machine
     made: list[Stored] = []
     for item in items:
         question = item["question"] if item.get("reason") == chase.UNKNOWN else None
@@ -50,7 +54,7 @@ def make_requests(
             wanted = actions.question_request(case_task.resource, question, wording, checklist.canonical, now=at, due=until)
         else:
             wanted = actions.record_request(case_task.resource, by_id[item["id"]], now=at, due=until)
-        made.append(tx.resources.create(wanted))
+        made.append(tx.resources.create(wanted if asks_itself else actions.by_letter(wanted)))
     return made
 
 

@@ -94,6 +94,4 @@ def _meant(held: Sequence[Consignment], state: CustodyState, tracking: str) -> C
 
 
 def _impossible(state: str, held: Sequence[Consignment]) -> TransitionError:
-    possible = {after for one in held for after in custody.NEXT[one.state]} if held else {*custody.NEXT[""]}
-    now = ", ".join(one.state for one in held) or "not announced"
-    return TransitionError(f"{state} can't be: the thing is {now}; possible now: {', '.join(sorted(possible)) or 'nothing'}", "Task.businessStatus")
+    return TransitionError(custody.impossible(state, [one.state for one in held]), "Task.businessStatus")

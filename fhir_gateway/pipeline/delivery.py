@@ -24,3 +24,7 @@ class Outcome:
     good: bool
     error: str = ""
     final: bool = False
+
+
+class Unsendable(Exception):
+    """What is asked can't be sent at all; its words say why, for whoever asked."""

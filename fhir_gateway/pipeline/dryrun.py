@@ -16,6 +16,7 @@ from fhir_gateway.errors import InvalidError
 from fhir_gateway.outcomes import issues_of
 from fhir_gateway.pipeline import bundles, writes
 from fhir_gateway.pipeline.casework import Casework
+from fhir_gateway.pipeline.codetables import CodeTables
 from fhir_gateway.pipeline.entries import entries_of
 from fhir_gateway.pipeline.search import searched
 from fhir_gateway.pipeline.settle import settle
@@ -27,7 +28,6 @@ from fhir_gateway.store.ids import new_id
 from fhir_gateway.validation import validate
 from mappers import v2
 from mappers.result import Refused
-from profiles.conceptmaps import Tables
 
 Json = dict[str, Any]
 Result = TypeVar("Result")
@@ -49,7 +49,7 @@ class DryRun:
     store: Store
     casework: Casework
     settings: Settings
-    tables: Tables
+    codes: CodeTables
     site: v2.Site
     clock: Callable[[], datetime]
 
@@ -73,7 +73,9 @@ class DryRun:
         """The flat answer of the case this HL7 v2 message would open or complete. Raises InvalidError for what would be refused."""
         try:
             message = v2.read(raw)
-            mapped = v2.map_message(message, self.tables, self.site)
+            with self.store.snapshot(principal) as tx:
+                tables = self.codes.tables(tx, self.site.sender or message.header.sender)
+            mapped = v2.map_message(message, tables, self.site)
         except Refused as refusal:
             raise InvalidError(refusal.findings[0].text, issues=issues_of(refusal.findings)) from None
 

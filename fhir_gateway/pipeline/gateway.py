@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
+from fhir_gateway.cases import chase
 from fhir_gateway.cases.evidence import walk
 from fhir_gateway.errors import GoneError, NotFoundError, UnreadableError
 from fhir_gateway.events import event
@@ -17,6 +18,10 @@ from fhir_gateway.pages.letter import full_name, letter
 from fhir_gateway.pipeline import writes
 from fhir_gateway.pipeline.actions import Actions
 from fhir_gateway.pipeline.casework import Casework
+from fhir_gateway.pipeline.codetables import CodeTables
+from fhir_gateway.pipeline.codework import CodeWork
+from fhir_gateway.pipeline.conflicts import Take
+from fhir_gateway.pipeline.conflicts import settle as settle_conflict
 from fhir_gateway.pipeline.custody import Custody
 from fhir_gateway.pipeline.dryrun import DryRun
 from fhir_gateway.pipeline.forms import form_of
@@ -26,13 +31,15 @@ from fhir_gateway.pipeline.opinion import Opinions
 from fhir_gateway.pipeline.orphans import Orphans
 from fhir_gateway.pipeline.outgoing import Outgoing
 from fhir_gateway.pipeline.paperwork import Paperwork
+from fhir_gateway.pipeline.replay import Replay
 from fhir_gateway.pipeline.results import RawMessage, Written
-from fhir_gateway.pipeline.search import searched
+from fhir_gateway.pipeline.search import matches, searched
 from fhir_gateway.pipeline.submissions import BundleIntake
 from fhir_gateway.pipeline.translate import translated
 from fhir_gateway.security.principal import GATEWAY, Principal
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import InboxEntry, Store, Stored, Transaction
+from fhir_gateway.store.search import parse_query
 from fhir_gateway.validation import shapes
 from mappers import v2
 from profiles import codesystems, conceptmaps
@@ -59,14 +66,16 @@ class Gateway:
         self.clock = clock or (lambda: datetime.now(UTC))
         self.store = open_store(settings)
         self.casework = Casework.from_settings(settings)
-        tables, site = conceptmaps.load(), v2.Site(timezone=settings.source_zone)
-        self.messages = V2Intake(self.store, tables, site, self.casework, self.clock)
+        codes, site = CodeTables(conceptmaps.load()), v2.Site(timezone=settings.source_zone)
+        self.messages = V2Intake(self.store, codes, site, self.casework, self.clock)
+        self.replay = Replay(self.store, codes, site, self.casework, self.clock)
+        self.codework = CodeWork(self.store, codes, self.replay, self.clock)
         self.actions = Actions(self.store, self.casework, self.clock, codesystems.load()["item-reason"])
         self.custody = Custody(self.store, self.casework, self.clock)
         self.paperwork = Paperwork(self.store, self.casework, self.clock, settings)
         self.opinions = Opinions(self.store, self.casework, self.clock, settings.clinic_name, settings.zone)
         self.orphans = Orphans(self.store, self.casework, self.clock, settings.orphan_days)
-        self.dry_run = DryRun(self.store, self.casework, settings, tables, site, self.clock)
+        self.dry_run = DryRun(self.store, self.casework, settings, codes, site, self.clock)
         self.outgoing = Outgoing(self.store, self.casework, settings, self.clock)
         self.bundles = BundleIntake(self.store, self.casework, settings, self.clock)
 
@@ -135,6 +144,18 @@ class Gateway:
                 after = tx.inbox.get(inbox_id)
         assert after is not None
         return after
+
+    def settle_conflict(self, task_id: str, take: Take, who: str) -> None:
+        """Settle what a replay would change but somebody edited. Raises NotFoundError, ConflictError."""
+        now = self.clock()
+
+        def work(tx: Transaction) -> None:
+            written = settle_conflict(tx, task_id, take, who, now)
+            tx.audit.append("settle", "Task", task_id, detail=take)
+            self.casework.after(tx, written, now)
+
+        with translated():
+            self.store.run(GATEWAY, now, work)
 
     def discard(self, inbox_id: str) -> None:
         """Put a refused or failed message aside for good; it stays readable."""
@@ -227,6 +248,8 @@ class Gateway:
         with translated(), self.store.snapshot(principal) as tx:
             found = searched(tx, type, pairs, base, self.settings, lenient=lenient)
         self._audit(principal, "search", type, detail=",".join(sorted({name for name, _ in pairs})))
+        for name in matches(found):
+            self._audit(principal, "found", *name)
         return found
 
     # Cases
@@ -259,6 +282,14 @@ class Gateway:
         number = next(iter(walk(referral, "identifier.value")), flat["case"]["id"])
         written = now.astimezone(self.settings.zone).date()
         return letter(flat, clinic=self.settings.clinic_name, patient=full_name(patient), referral=str(number), written=written)
+
+    def letters(self, principal: Principal, limit: int) -> list[Json]:
+        """Cases with requests that only a printed letter delivers: the case, what is asked for and the earliest date it is wanted by."""
+        open_requests = parse_query("Task", [("code", "record-request,question"), ("status", ",".join(chase.OPEN_REQUEST)), ("_count", "1000")])
+        with translated(), self.store.snapshot(principal) as tx:
+            tasks = [stored.resource for stored in tx.search("Task", open_requests).entries]
+        self._audit(principal, "letters", "Task")
+        return chase.letters(tasks)[:limit]
 
     # Time
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fhir_gateway.cases import machine
+from fhir_gateway.cases import custody, machine
 from fhir_gateway.errors import ConflictError, TransitionError
 from fhir_gateway.pipeline.adoption import guard_plan, guard_plan_delete
+from fhir_gateway.pipeline.codetables import guard_map
 from fhir_gateway.pipeline.subscriptions import guard_subscription
 from fhir_gateway.store import Transaction
 
@@ -14,14 +15,18 @@ Json = dict[str, Any]
 
 
 def guard_write(tx: Transaction, held: Json | None, resource: Json) -> None:
-    """Raises TransitionError when a write on a case's Task or referral is no legal move, with the legal ones named; for checklists see
-    `guard_plan`, for Subscriptions `guard_subscription`.
+    """Raises TransitionError when a write on a case's Task or referral, or of a consignment, is no legal move, with the legal ones named; for
+    checklists see `guard_plan`, for ConceptMaps `guard_map`, for Subscriptions `guard_subscription`.
     """
     kind = resource.get("resourceType")
     if kind == "PlanDefinition":
         guard_plan(tx, held, resource)
+    if kind == "ConceptMap":
+        guard_map(tx, resource)
     if kind == "Subscription":
         guard_subscription(resource)
+    if kind == "Task" and (refusal := custody.refusal(held, resource)):
+        raise TransitionError(refusal, "Task.businessStatus")
     if kind not in ("Task", "ServiceRequest") or held is None:
         return
     case = tx.cases.get(f"{kind}/{held['id']}")

@@ -11,8 +11,8 @@ from typing import Any, Final
 from urllib.parse import quote
 from uuid import NAMESPACE_URL, uuid5
 
-from fhir_gateway.pipeline.delivery import Delivery
-from fhir_gateway.pipeline.subscriptions import LIVE, TYPE
+from fhir_gateway.pipeline.delivery import Delivery, Unsendable
+from fhir_gateway.pipeline.subscriptions import LIVE, TYPE, unservable
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Job, Stored, Transaction
@@ -26,10 +26,15 @@ _URN: Final = "urn:uuid:"
 
 
 def handshake(tx: Transaction, job: Job, settings: Settings) -> list[Delivery]:
-    """The first message to an endpoint: is anybody there? Nothing when the Subscription has moved on."""
+    """The first message to an endpoint: is anybody there? Nothing when the Subscription has moved on.
+
+    Raises Unsendable for one that can't be served: it is switched off, and says why.
+    """
     subscription = tx.resources.read(TYPE, job.payload["subscription"])
     if subscription is None or subscription.deleted or subscription.resource.get("status") not in ("requested", "active", "error"):
         return []
+    if why := unservable(subscription.resource):
+        raise Unsendable(why)
     return [_post(subscription, _bundle(subscription, "handshake", job, settings, None))]
 
 

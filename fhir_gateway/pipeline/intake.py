@@ -11,7 +11,9 @@ from typing import Any, Final, Literal
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.store import Store
 from fhir_gateway.store.ids import new_id
-from mappers.result import Finding, Header, LedgerEntry
+from mappers import v2
+from mappers.result import Finding, Header
+from profiles.conceptmaps import Tables
 
 V2_TYPE: Final = "x-application/hl7-v2+er7"
 FHIR_TYPE: Final = "application/fhir+json"
@@ -68,15 +70,9 @@ def told(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     return [{"severity": f.severity, "code": f.code, "text": f.text, "where": str(f.where) if f.where else None} for f in findings]
 
 
-def summary(ledger: Sequence[LedgerEntry]) -> dict[str, Any]:
-    """The ledger as the inbox keeps it: counts, and every field that is kept rather than mapped."""
-    counts: dict[str, int] = {}
-    kept: list[dict[str, str]] = []
-    for entry in ledger:
-        counts[entry.fate] = counts.get(entry.fate, 0) + 1
-        if entry.fate == "kept":
-            kept.append({"field": str(entry.where), "where": entry.target, "why": entry.why})
-    return {"counts": counts, "kept": kept}
+def edition(tables: Tables) -> str:
+    """What a message was mapped with: the rules' version, and the clinic's ConceptMaps where any concern its sender."""
+    return f"{v2.MAPPING_VERSION}+{tables.edition}" if tables.edition else v2.MAPPING_VERSION
 
 
 def keep_unframed(store: Store, arrival: Arrival, length: int, sha256: str, finding: Finding, answer: bytes | None) -> None:

@@ -9,15 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from fhir_gateway import metrics
+from fhir_gateway.errors import InvalidError
 from fhir_gateway.events import event
+from fhir_gateway.outcomes import issues_of
 from fhir_gateway.pipeline.casework import Casework
-from fhir_gateway.pipeline.intake import UNKNOWN, V2_TYPE, AckMode, Arrival, keep_unframed, summary, told
+from fhir_gateway.pipeline.codetables import CodeTables
+from fhir_gateway.pipeline.intake import UNKNOWN, V2_TYPE, AckMode, Arrival, edition, keep_unframed, told
 from fhir_gateway.pipeline.questions import asked_about
 from fhir_gateway.pipeline.settle import settle
-from fhir_gateway.security.principal import Principal
+from fhir_gateway.pipeline.went import report as unpacked
+from fhir_gateway.pipeline.went import summed_up, went
+from fhir_gateway.security.principal import GATEWAY, Principal
 from fhir_gateway.store import InboxEntry, Store, Transaction
 from fhir_gateway.store.errors import ConflictError
 from fhir_gateway.store.ids import new_id
@@ -29,12 +34,20 @@ from profiles.conceptmaps import Tables
 Code = Literal["AA", "AE", "AR", "CA", "CE", "CR"]
 
 
+class Told(NamedTuple):
+    """The report of a message. edition: what it was mapped with. more: rows left out."""
+
+    rows: list[v2.Row]
+    edition: str
+    more: int
+
+
 @dataclass(frozen=True, slots=True)
 class V2Intake:
     """Everything the flow needs, wired once."""
 
     store: Store
-    tables: Tables
+    codes: CodeTables
     site: v2.Site
     casework: Casework
     clock: Callable[[], datetime]
@@ -65,6 +78,23 @@ class V2Intake:
         except Refused as refusal:
             return self._refuse(arrival, None, UNKNOWN, refusal.ack_code, refusal.findings, "refused")
 
+    def report(self, entry: InboxEntry) -> Told:
+        """Where every field of a kept message went when it was last mapped; of one that was not noted then, where it would go today.
+
+        Raises InvalidError for one today's rules refuse.
+        """
+        if entry.report is not None:
+            kept = unpacked(entry.report)
+            return Told(v2.rows(kept.entries, v2.read(entry.raw).header.version), entry.mapping, kept.more)
+        try:
+            message = v2.read(entry.raw)
+            with self.store.snapshot(GATEWAY) as tx:
+                tables = self.codes.tables(tx, self.site.sender or message.header.sender)
+            mapped = v2.map_message(message, tables, self.site)
+        except Refused as refusal:
+            raise InvalidError(f"{entry.id} is not mapped", issues=issues_of(refusal.findings)) from None
+        return Told(v2.report(mapped), f"{edition(tables)}, by today's rules", 0)
+
     def _enhanced(self, arrival: Arrival, message: v2.Message, header: Header, mode: AckMode) -> Iterator[bytes]:
         answer = self.store.run(_sender(header, arrival), arrival.at, lambda tx: self._commit(tx, arrival, message, header))
         if isinstance(answer, bytes):  # seen before and settled: the same answers again
@@ -89,9 +119,9 @@ class V2Intake:
     def _effect(self, arrival: Arrival, message: v2.Message, header: Header) -> bytes:
         """Map, check and apply; then, and only then, say so."""
         try:
-            mapped = v2.map_message(message, self.tables, self.site)
-            _check(mapped)
-            return self.store.run(_sender(header, arrival), arrival.at, lambda tx: self._apply(tx, arrival, message, mapped))
+            tables = self.codes.latest(self.site.sender or header.sender)
+            mapped = self._mapped(message, tables)
+            return self.store.run(_sender(header, arrival), arrival.at, lambda tx: self._apply(tx, arrival, message, mapped, tables))
         except Refused as refusal:
             return self._refuse(arrival, message, header, refusal.ack_code, refusal.findings, "refused")
         except ConflictError:
@@ -102,8 +132,13 @@ class V2Intake:
             broken = [Finding("error", "207", f"The message could not be worked on ({type(fault).__name__}); it is kept and can be retried")]
             return self._refuse(arrival, message, header, "AE", broken, "failed")
 
-    def _apply(self, tx: Transaction, arrival: Arrival, message: v2.Message, mapped: Mapped) -> bytes:
-        """The one transaction: inbox row, resources, case evaluation, and the answer itself."""
+    def _mapped(self, message: v2.Message, tables: Tables) -> Mapped:
+        mapped = v2.map_message(message, tables, self.site)
+        _check(mapped)
+        return mapped
+
+    def _apply(self, tx: Transaction, arrival: Arrival, message: v2.Message, mapped: Mapped, tables: Tables) -> bytes:
+        """The one transaction: inbox row, resources, case evaluation, and the answer itself. tables: those it was mapped with, if they still stand."""
         header = mapped.header
         same = tx.inbox.find_same(header.sender, header.control_id, arrival.hash) if header.control_id else None
         if same is not None and same.state == "processed" and same.answer is not None:
@@ -113,6 +148,8 @@ class V2Intake:
             aside = "This very message came before and was put aside by the clinic; send it under another control id"
             raise Refused([Finding("error", "205", aside, Location("MSH", 1, 10))], "AR")
         inbox_id = self._kept(tx, arrival, header, same)
+        if (current := self.codes.tables(tx, self.site.sender or header.sender)) is not tables:
+            tables, mapped = current, self._mapped(message, current)
         settled = settle(tx, mapped.drafts, inbox_id)
         hints = self.casework.after(tx, settled.written, arrival.at).hints
         findings = [*mapped.findings, *(Finding("warning", "0", hint) for hint in hints.values())]
@@ -123,16 +160,13 @@ class V2Intake:
                 {"case": case.service_request_id, "answers": header.control_id},
                 lane=f"case/{case.service_request_id}",
             )
-        answer = self._ack(message, "AA", findings, arrival)
-        tx.inbox.settle(
-            inbox_id,
-            "processed",
-            answer=answer,
-            answer_type=V2_TYPE,
-            findings=told(findings),
-            ledger=summary(mapped.ledger),
-            mapping=v2.MAPPING_VERSION,
-        )
+        ledger, fields = went(mapped.ledger)
+        answer = self._ack(message, "AA", findings, arrival, summed_up(fields, mapped.unmapped))
+        tx.inbox.settle(inbox_id, "processed", answer=answer, answer_type=V2_TYPE, findings=told(findings), went=ledger, mapping=edition(tables))
+        if fields:
+            tx.codes.keep_fields(ledger.kept, fields)
+        if mapped.unmapped:
+            tx.codes.note(inbox_id, header.sender, mapped.unmapped)
         self._log(inbox_id, arrival, header, "processed", "AA")
         return answer
 
@@ -188,10 +222,10 @@ class V2Intake:
         metrics.BROKEN.labels(channel).inc()
         event("frame-broken", "warning", peer=peer, bytes=length, why=why, inbox=arrival.id)
 
-    def _ack(self, message: v2.Message | bytes, code: Code, findings: list[Finding], arrival: Arrival) -> bytes:
+    def _ack(self, message: v2.Message | bytes, code: Code, findings: list[Finding], arrival: Arrival, note: str = "") -> bytes:
         serial = arrival.id.replace("-", "")
         control_id = f"C{serial[-19:]}" if code.startswith("C") else serial[-20:]
-        return v2.acknowledge(message, code, findings, now=arrival.at, control_id=control_id)
+        return v2.acknowledge(message, code, findings, now=arrival.at, control_id=control_id, note=note)
 
     def _log(self, inbox_id: str, arrival: Arrival, header: Header, state: str, code: str) -> None:
         kind = header.message_type or "unknown"

@@ -21,7 +21,7 @@ from mappers.result import IdentityKey
 
 Json = dict[str, Any]
 HELD: Final = ("accepted", "expiring")
-READING: Final = frozenset({"read", "vread"})
+READING: Final = frozenset({"read", "vread", "found"})
 
 
 @dataclass(frozen=True, slots=True)

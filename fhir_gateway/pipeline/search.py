@@ -45,6 +45,12 @@ def searched(tx: Transaction, type: str, pairs: list[tuple[str, str]], base: str
     return bundle
 
 
+def matches(bundle: Json) -> list[tuple[str, str]]:
+    """(type, id) of every resource a searchset discloses."""
+    disclosed = (str(entry["fullUrl"]).rsplit("/", 2)[1:] for entry in bundle.get("entry", ()) if "fullUrl" in entry)
+    return [(type, id) for type, id in disclosed]
+
+
 def _formed(pairs: list[tuple[str, str]], settings: Settings) -> tuple[list[tuple[str, str]], list[str]]:
     """The pairs with the page's size settled, and what was asked about the answer's form that is not done: ignoring it would go unnoticed.
 

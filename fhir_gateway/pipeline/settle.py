@@ -24,7 +24,7 @@ class Settled:
 
 
 @dataclass(slots=True)
-class _Standing:
+class Standing:
     """What a resource will hold when every draft that means it has been weighed."""
 
     content: Json | None
@@ -41,9 +41,9 @@ def settle(tx: Transaction, drafts: Sequence[Draft], inbox_id: str) -> Settled:
     drafts = [*(bare(draft) if linkages else draft for draft in drafts if draft.full_url in homes), *_pairs(tx, linkages, addresses, new)]
     held = tx.resources.read_many(sorted(set(addresses.values()) - new))
     addresses[RAW_MESSAGE] = f"Binary/{inbox_id}"
-    standing: dict[str, _Standing] = {}
+    standing: dict[str, Standing] = {}
     for draft in drafts:
-        _weigh(standing, addresses[draft.full_url], replace(draft, resource=rewritten(draft.resource, addresses.get)), held, new)
+        weigh(standing, addresses[draft.full_url], replace(draft, resource=rewritten(draft.resource, addresses.get)), held, new)
     _join(standing)
     settled = Settled()
     for reference, end in standing.items():
@@ -59,12 +59,12 @@ def settle(tx: Transaction, drafts: Sequence[Draft], inbox_id: str) -> Settled:
     return settled
 
 
-def _weigh(standing: dict[str, _Standing], reference: str, draft: Draft, held: Mapping[str, Stored], new: set[str]) -> None:
+def weigh(standing: dict[str, Standing], reference: str, draft: Draft, held: Mapping[str, Stored], new: set[str]) -> None:
     """One draft against what its resource holds by now."""
     end = standing.get(reference)
     if end is None:
         before = held.get(reference)
-        end = _Standing(before.resource if before else None, before.clock if before else draft.clock, reference in new)
+        end = Standing(before.resource if before else None, before.clock if before else draft.clock, reference in new)
         standing[reference] = end
     content = reconcile(end.content, end.clock, draft)
     if content is not None:
@@ -87,7 +87,7 @@ def _pairs(tx: Transaction, linkages: Sequence[Draft], addresses: dict[str, str]
     return kept
 
 
-def _join(standing: Mapping[str, _Standing]) -> None:
+def _join(standing: Mapping[str, Standing]) -> None:
     """The Patients of every Linkage that was changed are linked, or no longer: the newest word on the pair counts, not the newest message."""
     for end in [end for reference, end in standing.items() if reference.startswith("Linkage/") and end.changed]:
         pair = pair_of(end.content or {})

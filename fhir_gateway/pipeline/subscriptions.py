@@ -47,9 +47,9 @@ def guard_subscription(resource: Json) -> None:
 
 
 def requested(tx: Transaction, written: Sequence[Stored]) -> None:
-    """Queue the handshake of each Subscription among `written` that asks to be told. One that can't be served is kept as it is and never told."""
+    """Queue the handshake of each Subscription among `written` that asks to be told."""
     for stored in written:
-        if stored.type == TYPE and not stored.deleted and stored.resource.get("status") in ASKING and _servable(stored.resource):
+        if stored.type == TYPE and not stored.deleted and stored.resource.get("status") in ASKING:
             tx.outbox.put("handshake", f"handshake/{stored.id}/{stored.version}", {"subscription": stored.id, "version": stored.version})
 
 
@@ -133,7 +133,7 @@ def _criteria_faults(criteria: str) -> list[tuple[str, str, str]]:
             return [("not-found", f"There is no such topic; there are {', '.join(TOPICS)}", "criteria")]
         return []
     if criteria.startswith(("http://", "https://")):
-        return []  # a topic of somebody else: kept, and not served
+        return []  # a topic of somebody else: kept, and switched off with the reason (`unservable`)
     type, query = search_of(criteria)
     if not shapes.known(type):
         return [("value", f"The criteria must be a search such as Task?code=fulfill, or {TOPIC_URL} and one of {', '.join(TOPICS)}", "criteria")]
@@ -158,11 +158,12 @@ def _endpoint_faults(endpoint: str) -> list[str]:
     return []
 
 
-def _servable(resource: Json) -> bool:
-    """May this endpoint be called, and is what it asks for known here? https, or http on this very machine; a topic of ours or a search."""
+def unservable(resource: Json) -> str:
+    """Why a legal Subscription is never called, "" for one that is. Called is https, or http on this very machine; known is a topic of ours or a search."""
+    if str(resource.get("criteria", "")).startswith(("http://", "https://")):
+        return f"This topic is not known here; there are {TOPIC_URL} and one of {', '.join(TOPICS)}, or a search such as Task?code=fulfill"
     parts = urlsplit(str((resource.get("channel") or {}).get("endpoint") or ""))
-    ours = not str(resource.get("criteria", "")).startswith(("http://", "https://"))
-    return ours and (parts.scheme == "https" or _loopback(parts.hostname or ""))
+    return "" if parts.scheme == "https" or _loopback(parts.hostname or "") else "Notifications are sent to https addresses only"
 
 
 def _loopback(host: str) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from fhir_gateway.store.attachment import RecordOf
 from fhir_gateway.store.audit import Act
 from fhir_gateway.store.cases import Case, CaseItem
+from fhir_gateway.store.codes import LocalCode
 from fhir_gateway.store.database import Store
 from fhir_gateway.store.inbox import InboxEntry, InboxLine, content_hash
 from fhir_gateway.store.keys import Holder
@@ -31,6 +32,7 @@ __all__ = [
     "InboxLine",
     "Job",
     "JobLine",
+    "LocalCode",
     "Partner",
     "RecordOf",
     "Statistics",

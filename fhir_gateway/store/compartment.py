@@ -1,6 +1,7 @@
 """Who sees which rows: the one place that says so.
 
-The clinic, its administrators and the gateway itself see everything. A referrer sees what its organisation created or contributed to.
+The clinic, its administrators and the gateway itself see everything. A referrer sees what its organisation created or contributed to, and what
+the clinic publishes (its checklists).
 A payer sees nothing yet: the coverage rules will open exactly what a payer may see, and until then the answer is no.
 
 A clause is an SQL condition with one bound value, `organisation`; `values(principal)` binds it. An invisible row is as if absent.
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, FromClause, bindparam, exists, false, or_, true
+from sqlalchemy import ColumnElement, FromClause, and_, bindparam, exists, false, literal_column, or_, true
 
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.store import tables
@@ -18,6 +19,8 @@ from fhir_gateway.store import tables
 Scope = Literal["everything", "own", "nothing"]
 SCOPES: Final[tuple[Scope, ...]] = ("everything", "own", "nothing")
 _ORGANISATION: Final = "organisation"
+# What the clinic publishes: a referrer reads it, whoever wrote it, and never writes it.
+PUBLISHED: Final = ("PlanDefinition",)
 
 
 def scope(principal: Principal) -> Scope:
@@ -36,6 +39,14 @@ def values(principal: Principal) -> dict[str, Any]:
 
 def resources(reach: Scope, rows: FromClause = tables.resource) -> ColumnElement[bool]:
     """Which rows of `resource` (or an alias of it) are seen."""
+    if reach != "own":
+        return written(reach, rows)
+    published = and_(rows.c.type.in_([literal_column(f"'{type}'") for type in PUBLISHED]), rows.c.owner == literal_column("''"))
+    return or_(written(reach, rows), published)
+
+
+def written(reach: Scope, rows: FromClause = tables.resource) -> ColumnElement[bool]:
+    """Which rows of `resource` may be written over: those seen but what is only published."""
     if reach == "everything":
         return true()
     if reach == "nothing":

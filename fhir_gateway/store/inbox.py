@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final, Literal
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, func, select, update
 
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.store import compartment, tables
@@ -30,8 +30,19 @@ MAY_BECOME: Final[dict[str, frozenset[str]]] = {
 }
 
 _I: Final = tables.inbox
-_LINE: Final = [column for column in _I.c if column.name not in ("ledger", "answer", "answer_type", "raw")]
+_K: Final = tables.kept_field
+_W: Final = tables.waiting
+_LINE: Final = [column for column in _I.c if column.name not in ("ledger", "report", "kept", "answer", "answer_type", "raw")]
 _SEEN: Final = {reach: compartment.owned(reach, _I) for reach in compartment.SCOPES}
+
+
+@dataclass(frozen=True, slots=True)
+class Went:
+    """Where the fields of a message went. counts: by fate. report: each of them, packed. kept: digest of the set of fields no element took, "" for none."""
+
+    counts: dict[str, int]
+    report: bytes
+    kept: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +68,13 @@ class InboxLine:
 
 @dataclass(frozen=True, slots=True)
 class InboxEntry(InboxLine):
-    """A message as received, and the answer it was given. ledger: where its fields went, as the caller summed it up."""
+    """A message as received, and the answer it was given. ledger, report: where its fields went, in numbers and each of them, as the caller put it.
+    kept: digest of the set of fields no element took.
+    """
 
     ledger: Any
+    report: bytes | None
+    kept: str | None
     answer: bytes | None
     answer_type: str | None
     raw: bytes
@@ -68,6 +83,18 @@ class InboxEntry(InboxLine):
     def complete(self) -> bool:
         """Is all of it kept? (What is over a limit is kept in part.)"""
         return len(self.raw) == self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which messages are meant: all of these hold, None for whatever. ids: these only. code: those that wait for it (`LocalCode.pk`)."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    message_type: str | None = None
+    sender: str | None = None
+    code: int | None = None
+    ids: tuple[str, ...] = ()
 
 
 def content_hash(raw: bytes) -> str:
@@ -166,7 +193,7 @@ class Inbox:
         answer: bytes | None = None,
         answer_type: str | None = None,
         findings: Any = None,
-        ledger: Any = None,
+        went: Went | None = None,
         mapping: str = "",
         message_type: str | None = None,
     ) -> None:
@@ -177,12 +204,47 @@ class Inbox:
             "answer": answer,
             "answer_type": answer_type,
             "findings": findings,
-            "ledger": ledger,
             "mapping": fit(mapping),
+            **_went(went),
         }
         if message_type is not None:
             values["message_type"] = fit(message_type)
         self._work.execute(update(_I).where(_I.c.id == id).values(**values))
+
+    def remapped(self, id: str, *, findings: Any, went: Went, mapping: str) -> None:
+        """Record that a processed message was mapped again. Its state, answer and times stay."""
+        self._locked(id)
+        self._work.execute(update(_I).where(_I.c.id == id).values(findings=findings, mapping=fit(mapping), **_went(went)))
+
+    def select(self, chosen: Chosen, after: str = "", limit: int = 100) -> Sequence[str]:
+        """Ids of the HL7 v2 messages that were processed and are chosen, oldest first."""
+        query = select(_I.c.id).where(_chosen(chosen), _I.c.id > after, _SEEN[self._scope]).order_by(_I.c.id).limit(limit)
+        return list(self._work.execute(query, self._values).scalars())
+
+    def count(self, chosen: Chosen) -> int:
+        """How many there are."""
+        return int(self._work.execute(select(func.count()).select_from(_I).where(_chosen(chosen), _SEEN[self._scope]), self._values).scalar_one())
+
+    def unmapped(self, field: str | None = None, code: int | None = None, limit: int = 50) -> Sequence[InboxLine]:
+        """Messages, newest first, a field of which (`PID-31`) no element took, or which wait for a code (`LocalCode.pk`)."""
+        query = select(*_LINE).where(_SEEN[self._scope]).order_by(_I.c.id.desc()).limit(limit)
+        if field is not None:
+            query = query.where(_I.c.kept.in_(select(_K.c.digest).where(_K.c.field == fit(field))))
+        if code is not None:
+            query = query.where(_I.c.id.in_(select(_W.c.inbox).where(_W.c.code == code)))
+        return [InboxLine(**row._mapping) for row in self._work.execute(query, self._values)]
+
+    def kept_fields(self, limit: int = 200) -> Sequence[tuple[str, int]]:
+        """Fields that were kept beside their elements, and in how many messages, the most frequent first."""
+        number = func.count().label("number")
+        query = select(_K.c.field, number).join(_I, _I.c.kept == _K.c.digest).where(_SEEN[self._scope])
+        rows = self._work.execute(query.group_by(_K.c.field).order_by(number.desc(), _K.c.field).limit(limit), self._values)
+        return [(row.field, row.number) for row in rows]
+
+    def channels(self, ids: Iterable[str]) -> dict[str, str]:
+        """By which channel entries came, by id; any principal's."""
+        rows = self._work.execute(select(_I.c.id, _I.c.channel).where(_I.c.id.in_(bindparam("ids", expanding=True))), {"ids": sorted(set(ids))})
+        return {row.id: row.channel for row in rows}
 
     def claim_for_retry(self, id: str) -> InboxEntry:
         """Lock a failed, refused or pending entry for another try and count it. Raises NotFoundError, InboxStateError."""
@@ -219,6 +281,30 @@ _SAME: Final = select(_I).where(
     _I.c.control_id.is_not(None),
 )
 _GET: Final = {reach: select(_I).where(_I.c.id == bindparam("id"), seen) for reach, seen in _SEEN.items()}
+
+
+def _went(went: Went | None) -> dict[str, Any]:
+    if went is None:
+        return {}
+    return {"ledger": {"counts": went.counts}, "report": went.report, "kept": went.kept or None}
+
+
+def _chosen(chosen: Chosen) -> ColumnElement[bool]:
+    """Prefixes of a type will do: `REF` is every referral."""
+    conditions: list[ColumnElement[bool]] = [_I.c.state == "processed", _I.c.channel != "fhir"]
+    if chosen.since is not None:
+        conditions.append(_I.c.received_at >= chosen.since)
+    if chosen.until is not None:
+        conditions.append(_I.c.received_at < chosen.until)
+    if chosen.message_type is not None:
+        conditions.append(_I.c.message_type.startswith(fit(chosen.message_type), autoescape=True))
+    if chosen.sender is not None:
+        conditions.append(_I.c.sender == fit(chosen.sender))
+    if chosen.code is not None:
+        conditions.append(_I.c.id.in_(select(_W.c.inbox).where(_W.c.code == chosen.code)))
+    if chosen.ids:
+        conditions.append(_I.c.id.in_(chosen.ids))
+    return and_(*conditions)
 
 
 def _entry(row: Row[Any]) -> InboxEntry:

@@ -38,6 +38,11 @@ class Partner:
         """Is it registered for this HL7 v2 reply, and reachable by it?"""
         return bool(self.mllp_host) and reply in self.replies
 
+    @property
+    def asked_by_machine(self) -> bool:
+        """Can requests for records be sent to it?"""
+        return bool(self.fhir_base) or self.wants("requests")
+
 
 class Partners:
     """The gateway's own knowledge, like identity keys: read on nobody's behalf, written by staff commands."""

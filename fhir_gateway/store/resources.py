@@ -56,13 +56,14 @@ _MOVED: Final = ("version", "last_updated", "deleted", "inbox_id", "clock_clinic
 
 _ONE: Final = and_(_R.c.type == bindparam("type"), _R.c.id == bindparam("id"))
 _READ: Final = {reach: select(*COLUMNS).where(_ONE, compartment.resources(reach)) for reach in compartment.SCOPES}
-_LOCK: Final = {reach: query.with_for_update(of=_R) for reach, query in _READ.items()}
+_LOCK: Final = {reach: select(*COLUMNS).where(_ONE, compartment.written(reach)).with_for_update(of=_R) for reach in compartment.SCOPES}
 _OLDER: Final = {
     reach: select(*_OLD).join(_V, _V.c.resource == _R.c.pk).where(_ONE, compartment.resources(reach)).order_by(_V.c.version.desc())
     for reach in compartment.SCOPES
 }
 _ONE_OLDER: Final = {reach: query.where(_V.c.version == bindparam("old_version")) for reach, query in _OLDER.items()}
 _MANY: Final = {reach: PairLookup(select(*COLUMNS).where(compartment.resources(reach)), _R.c.type, _R.c.id) for reach in compartment.SCOPES}
+_EARLIER: Final = PairLookup(select(*_OLD).join(_V, _V.c.resource == _R.c.pk), _R.c.type, _R.c.id)
 _EXISTS: Final = select(_R.c.pk).where(_ONE)
 _MOVE: Final = insert(_V).from_select(
     ["resource", *_MOVED], select(_R.c.pk, *(_R.c[name] for name in _MOVED)).where(_R.c.pk == bindparam("moved_pk"))
@@ -161,6 +162,19 @@ class Resources:
             return []
         rows = self._work.execute(_OLDER[self._scope], {"type": type, "id": id, **self._values})
         return [current, *(stored_of(row) for row in rows)]
+
+    def histories(self, references: Iterable[str]) -> dict[str, list[Stored]]:
+        """By `Type/id`, every version, oldest first, deleted ones included; for those who see everything."""
+        self._work.flush()
+        names = [_split(name) for name in dict.fromkeys(references)] if self._scope == "everything" else []
+        found: dict[str, list[Stored]] = {}
+        for lookup in (_EARLIER, _MANY["everything"]):
+            for row in lookup.rows(self._work, names, {}):
+                stored = stored_of(row)
+                found.setdefault(stored.reference, []).append(stored)
+        for versions in found.values():
+            versions.sort(key=lambda stored: stored.version)
+        return found
 
     def generation(self, *types: str) -> int | None:
         """A number that grows with every committed write of a resource of these types that is the clinic's own: an answer kept with it is good while

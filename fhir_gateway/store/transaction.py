@@ -5,6 +5,7 @@ from __future__ import annotations
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.store.audit import Audit
 from fhir_gateway.store.cases import Cases
+from fhir_gateway.store.codes import Codes
 from fhir_gateway.store.compartment import scope
 from fhir_gateway.store.identities import Identities
 from fhir_gateway.store.inbox import Inbox
@@ -18,7 +19,7 @@ from fhir_gateway.store.work import Work
 
 
 class Transaction:
-    """resources, keys, inbox, cases, identities, outbox, partners, audit: see the class of each. Not to be used after its `with` block."""
+    """resources, keys, inbox, codes, cases, identities, outbox, partners, audit: see the class of each. Not to be used after its `with` block."""
 
     def __init__(self, work: Work, principal: Principal) -> None:
         self._work = work
@@ -26,6 +27,7 @@ class Transaction:
         self.resources = Resources(work, principal)
         self.keys = Keys(work)
         self.inbox = Inbox(work, principal)
+        self.codes = Codes(work)
         self.cases = Cases(work, principal)
         self.identities = Identities(work, scope(principal))
         self.outbox = Outbox(work)

@@ -97,6 +97,21 @@ def _observation(resource: Json, at: At, walk: Walk) -> None:
             walk.error("invariant", "obs-7: a component repeats the code of an observation that has a value", ((at, "component"), position))
 
 
+_TIMELESS: Final = ("proposed", "cancelled", "waitlist")
+_CALLED_OFF: Final = ("cancelled", "noshow")
+
+
+def _appointment(resource: Json, at: At, walk: Walk) -> None:
+    """app-2: start and end come together. app-3: only what is proposed, cancelled or waited for has neither. app-4: why it was called off, only then."""
+    status = resource.get("status")
+    if ("start" in resource) != ("end" in resource):
+        walk.error("invariant", "app-2: start and end must both stand, or neither", at)
+    if "start" not in resource and status not in _TIMELESS:
+        walk.error("invariant", "app-3: only a proposed, cancelled or wait-listed appointment may be without start and end", at)
+    if "cancelationReason" in resource and status not in _CALLED_OFF:
+        walk.error("invariant", "app-4: a reason for cancelling only for a cancelled appointment or a no-show", (at, "cancelationReason"))
+
+
 # bdl-1, bdl-2, bdl-3: where these may stand. bdl-7 does not hold for a history.
 _TOTALLED: Final = ("searchset", "history")
 _WITH_REQUEST: Final = ("transaction", "batch", "history")
@@ -148,7 +163,7 @@ def _full_url(entry: Json, kind: Any, at: At, walk: Walk, seen: set[tuple[str, s
     seen.add((url, version))
 
 
-RESOURCES: Final[dict[str, Rule]] = {"Patient": _patient, "Observation": _observation, "Bundle": _bundle}
+RESOURCES: Final[dict[str, Rule]] = {"Patient": _patient, "Observation": _observation, "Appointment": _appointment, "Bundle": _bundle}
 
 
 # Datatypes

@@ -10,19 +10,21 @@ from __future__ import annotations
 
 from mappers.result import Header
 from mappers.v2.bundle import bundle
-from mappers.v2.context import RAW_MESSAGE, V2_FIELD, Site
+from mappers.v2.context import RAW_MESSAGE, REPLACED_BY, V2_FIELD, Site
 from mappers.v2.dictionary import check
 from mappers.v2.mapping import MAPPING_VERSION, map_message
 from mappers.v2.message import Message, read, split
-from mappers.v2.report import report
+from mappers.v2.report import Row, report, rows
 from mappers.v2.write.ack import acknowledge
 from mappers.v2.write.answer import read_ack
 
 __all__ = [
     "MAPPING_VERSION",
     "RAW_MESSAGE",
+    "REPLACED_BY",
     "V2_FIELD",
     "Message",
+    "Row",
     "Site",
     "ack_mode",
     "acknowledge",
@@ -33,6 +35,7 @@ __all__ = [
     "read",
     "read_ack",
     "report",
+    "rows",
     "split",
 ]
 

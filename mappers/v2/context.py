@@ -10,13 +10,16 @@ from itertools import compress
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from mappers.result import Clock, Draft, EventKind, Finding, Json, Told
+from mappers.result import Clock, Draft, EventKind, Finding, Json, Told, Unmapped
 from mappers.v2.message import SUB, Message, Repetition, Segment
 from profiles.canonical import canonical
-from profiles.conceptmaps import Tables
+from profiles.conceptmaps import Coding, Tables
 
 V2_FIELD: Final = canonical("StructureDefinition", "v2-field")
 """Extension that keeps one v2 leaf value: `field` names its place (`PID-3.9.2`), `value` is the decoded text."""
+
+REPLACED_BY: Final = canonical("StructureDefinition", "replaced-by")
+"""Extension of a superseded document: the one that replaces it (R4 has the relation from there only)."""
 
 RAW_MESSAGE: Final = "urn:second-opinion-gateway:raw-message"
 """Stands for the kept raw message in references until whoever stores it knows its address."""
@@ -51,11 +54,13 @@ class Context:
     number: int = 0  # field being mapped
     repetition: int = 1
     left: int = 0  # components of the repetition the datatype could not use after all (bit n for component n)
+    unmapped: dict[tuple[str, str], Unmapped] = field(default_factory=dict)  # codes nobody translated, by table and code
     asked: list[Json] = field(default_factory=list)  # numbers of the referral a question is about
     done: set[int] = field(default_factory=set)  # indices of segments accounted for
     known: dict[tuple[str, ...], Draft] = field(default_factory=dict)  # people, organisations, places met in this message
     slices: dict[tuple[int, str, int], Json] = field(default_factory=dict)
     patient: Draft = field(init=False)
+    provenance: Draft = field(init=False)
     _count: int = 0
     _stem: str = ""
 
@@ -96,6 +101,18 @@ class Context:
         """Record a finding at the field being mapped. `text` must not quote the value."""
         repetition = self.repetition if self.repetition > 1 else None
         self.findings.append(Finding(severity, code, text, self.segment.where(self.number, repetition, component)))
+
+    def translate(self, table: str, code: str, display: str = "") -> Coding | None:
+        """What a ConceptMap makes of a code of the field being mapped. A code it does not have is noted for the clinic, who can say what it means."""
+        found = self.tables.translate(table, code)
+        if found is None and code:
+            self.miss(table, code, display)
+        return found
+
+    def miss(self, table: str, code: str, display: str = "") -> None:
+        """Note a code that nobody translates, unless it is said to need no translation."""
+        if (table, code) not in self.unmapped and not self.tables.settled(table, code):
+            self.unmapped[table, code] = Unmapped(table, code, display, f"{self.segment.name}-{self.number}")
 
     def leave(self, component: int, code: str = "", text: str = "") -> None:
         """The datatype can't use this component: it will be kept, and reported when `code` says what is wrong with it."""

@@ -6,7 +6,7 @@ The standard's own group structures refuse such messages or lose segments in the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -50,8 +50,8 @@ class Node:
         return [c for c in self.children if c.segment.name in names]
 
 
-def tree(message: Message) -> Node:
-    """The message as a tree under its MSH."""
+def tree(message: Message, parents: Mapping[str, tuple[str, ...]] = PARENTS) -> Node:
+    """The message as a tree under its MSH. parents: who may be whose, for structures that differ from the common table."""
     root = Node(message.segments[0])
     last = root
     nearest: dict[str, Node] = {"MSH": root}
@@ -61,7 +61,7 @@ def tree(message: Message) -> Node:
         if name in FOLLOWERS:
             last.children.append(node)
             continue
-        _parent(name, nearest, root).children.append(node)
+        _parent(parents.get(name, ()), name, nearest, root).children.append(node)
         if name == "PID":
             nearest = {k: v for k, v in nearest.items() if k in _OUTLIVES_PATIENT}
         elif name == "ORC":
@@ -74,8 +74,8 @@ def tree(message: Message) -> Node:
     return root
 
 
-def _parent(name: str, nearest: dict[str, Node], root: Node) -> Node:
-    candidates = [nearest[p] for p in PARENTS.get(name, ()) if p in nearest]
+def _parent(parents: tuple[str, ...], name: str, nearest: dict[str, Node], root: Node) -> Node:
+    candidates = [nearest[p] for p in parents if p in nearest]
     if not candidates:
         return root
     found = max(candidates, key=lambda n: n.segment.index)

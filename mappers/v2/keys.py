@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Final
 
 from mappers.result import Draft, IdentityKey, Json
@@ -57,7 +58,7 @@ class Scope:
 
 def _owners(drafts: list[Draft]) -> dict[str, Draft]:
     """What each sub-resource belongs to: results, specimens and studies to their report, documents to the report they relate to, Binaries to their
-    document.
+    document, results that stand beside a document to it.
     """
     owner: dict[str, Draft] = {}
     reports = {d.full_url: d for d in drafts if d.resource["resourceType"] == "DiagnosticReport"}
@@ -65,14 +66,18 @@ def _owners(drafts: list[Draft]) -> dict[str, Draft]:
         for name in ("result", "specimen", "imagingStudy"):
             for reference in report.resource.get(name, ()):
                 owner[reference["reference"]] = report
+    results = {d.full_url for d in drafts if d.resource["resourceType"] == "Observation"}
     for draft in drafts:
         if draft.resource["resourceType"] != "DocumentReference":
             continue
         for content in draft.resource["content"]:
             owner[content["attachment"].get("url", "")] = draft
         for related in draft.resource.get("context", {}).get("related", ()):
-            if related.get("reference") in reports:
-                owner[draft.full_url] = reports[related["reference"]]
+            url = related.get("reference")
+            if url in reports:
+                owner[draft.full_url] = reports[url]
+            elif url in results:
+                owner.setdefault(url, draft)
     return owner
 
 
@@ -85,7 +90,7 @@ def assign(ctx: Context, focus: Draft | None) -> None:
         make = _MAKERS.get(draft.resource["resourceType"])
         if make is not None and not draft.keys:
             draft.keys = make(draft, scope)
-        if draft.merge == "replace":
+        if draft.merge != "enrich" or draft.resource["resourceType"] == "DiagnosticReport":
             draft.keys = tuple(_apart(k, taken) for k in draft.keys)
         taken.update(draft.keys)
 
@@ -177,7 +182,7 @@ def _within_report(kind: str, code_name: str) -> Callable[[Draft, Scope], Keys]:
         if owner is not None and owner is not draft:
             base = identity.first(owner.keys)
         else:
-            base = "\t".join((scope.sender, scope.subject(resource), _when(resource, "effective") or _when(resource.get("context", {}), "")))
+            base = "\t".join((scope.sender, scope.subject(resource), _when(resource, "effective")))
         parts = (base, code_text(resource.get(code_name)), _sub_id(resource))
         return (key(kind, *parts, scope.ordinal(kind, *parts)),)
 
@@ -189,10 +194,24 @@ def _specimen(draft: Draft, scope: Scope) -> Keys:
     return found or _within_report("Specimen", "type")(draft, scope)
 
 
+def _document(draft: Draft, scope: Scope) -> Keys:
+    """By its own number (TXA-12); else as part of its report; else by what it says, so that two documents of one type stay two."""
+    resource = draft.resource
+    if number := resource.get("masterIdentifier"):
+        return (key("DocumentReference", identity.id_text(number)),)
+    if draft.full_url in scope.owner:
+        return _within_report("DocumentReference", "type")(draft, scope)
+    said = [(c["attachment"].get("hash"), c["attachment"].get("title")) for c in resource["content"]]
+    about = digest(said, resource.get("date"), resource.get("context", {}).get("period"))
+    return (key("DocumentReference:unnumbered", scope.sender, scope.subject(resource), code_text(resource.get("type")), about),)
+
+
 def _binary(draft: Draft, scope: Scope) -> Keys:
+    """Part of its document and known by its bytes: other bytes are another Binary, so that each version of a document leads to what it was."""
     owner = scope.owner.get(draft.full_url)
     base = identity.first(owner.keys) if owner else ""
-    return (key("Binary", base, scope.ordinal("Binary", base)),) if base else ()
+    parts = (base, sha256(draft.resource["data"].encode()).hexdigest())
+    return (key("Binary", *parts, scope.ordinal("Binary", *parts)),) if base else ()
 
 
 def _numbered(kind: str, *described: str) -> Callable[[Draft, Scope], Keys]:
@@ -268,7 +287,7 @@ _MAKERS: Final[dict[str, Callable[[Draft, Scope], Keys]]] = {
     "ImagingStudy": _numbered("ImagingStudy"),
     "Specimen": _specimen,
     "Observation": _within_report("Observation", "code"),
-    "DocumentReference": _within_report("DocumentReference", "type"),
+    "DocumentReference": _document,
     "Binary": _binary,
     "Appointment": _appointment,
 }

@@ -33,18 +33,18 @@ def map_message(message: Message, tables: Tables, site: Site) -> Mapped:
     ctx.findings.extend(message.findings)
     ctx.findings.extend(dictionary.check(message))
     ctx.patient = ctx.new("Patient")
-    made, provenance = envelope(Node(message.segments[0], [Node(s) for s in message.segments if s.name in ENVELOPE]), ctx)
+    made, ctx.provenance = envelope(Node(message.segments[0], [Node(s) for s in message.segments if s.name in ENVELOPE]), ctx)
     focus = kind.map(ctx)
     for segment in message.segments:
         if segment.index not in ctx.done:
-            keep_segment(segment, provenance, ctx, "no table for the segment here")
-    seal(made, provenance, ctx, focus)
+            keep_segment(segment, ctx.provenance, ctx, "no table for the segment here")
+    seal(made, ctx.provenance, ctx, focus)
     ctx.drafts.insert(0, made)
-    ctx.drafts.append(provenance)
+    ctx.drafts.append(ctx.provenance)
     keys.assign(ctx, focus)
     about = focus.full_url if focus else ""
     events = [CaseEvent(ctx.event, about, ctx.clock.message)] if ctx.event and (focus or ctx.event == "status") else []
-    return Mapped(header, ctx.drafts, ctx.findings, Ledger(ctx.ledger), message.digest, events, tuple(ctx.asked))
+    return Mapped(header, ctx.drafts, ctx.findings, Ledger(ctx.ledger), message.digest, events, tuple(ctx.unmapped.values()), tuple(ctx.asked))
 
 
 def _kind(message: Message) -> MessageType:

@@ -46,7 +46,7 @@ def _merge(holder: Json, value: Json, ctx: Context) -> int:
 
 
 _SETS: Final = frozenset(
-    {"identifier", "name", "telecom", "address", "performer", "basedOn", "participant", "generalPractitioner", "resultsInterpreter"}
+    {"identifier", "name", "telecom", "address", "performer", "basedOn", "participant", "generalPractitioner", "resultsInterpreter", "author"}
 )
 """Lists in which the same value twice says nothing more; ORC and OBR, for one, repeat each other."""
 

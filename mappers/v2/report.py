@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from mappers.result import Mapped
+from mappers.result import LedgerEntry, Mapped
 from mappers.v2 import dictionary
 
 
@@ -20,10 +21,15 @@ class Row(NamedTuple):
 
 def report(mapped: Mapped) -> list[Row]:
     """One row per ledger entry, in the order of segments and fields."""
-    version, _ = dictionary.nearest(mapped.header.version)
-    rows = []
-    for entry in mapped.ledger:
+    return rows(mapped.ledger, mapped.header.version)
+
+
+def rows(ledger: Iterable[LedgerEntry], said: str) -> list[Row]:
+    """The same of any ledger. said: MSH-12 of its message."""
+    version, _ = dictionary.nearest(said)
+    made = []
+    for entry in ledger:
         where = entry.where
         known = dictionary.field(version, where.segment, where.field) if where.field else None
-        rows.append(Row(str(where), known.name if known else "", entry.fate, entry.target, entry.why))
-    return rows
+        made.append(Row(str(where), known.name if known else "", entry.fate, entry.target, entry.why))
+    return made

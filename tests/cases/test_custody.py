@@ -150,3 +150,21 @@ def test_every_word_has_its_code() -> None:
     assert codes("custody-state") == set(custody.TASK_STATUS) == set(custody.NEXT) - {""}
     assert {word for word, system in custody.CONDITIONS.items() if system == custody.SYSTEM} < codes("custody")
     assert {"in-transit", "overdue", "lost", "returned"} < codes("item-reason")
+
+
+@pytest.mark.parametrize("was", ["", *custody.TASK_STATUS])
+@pytest.mark.parametrize("now", [*custody.TASK_STATUS])
+def test_a_custody_task_is_written_only_along_the_table(was: Any, now: Any) -> None:
+    before = custody.moved(custody.begun(COORDINATION, SLIDES, NOW), was, Details(), now=NOW, who="", reviewed=False, back=True) if was else None
+    after = custody.moved(before or custody.begun(COORDINATION, SLIDES, NOW), now, Details(), now=NOW, who="", reviewed=False, back=True)
+    refused = custody.refusal(before, after)
+    assert bool(refused) == (now != was and now not in custody.NEXT[was])
+    assert not refused or "possible now" in refused
+
+
+def test_a_custody_task_that_says_nothing_or_contradicts_itself_is_refused_and_another_task_is_none() -> None:
+    task = custody.moved(custody.begun(COORDINATION, SLIDES, NOW), "shipped", Details(), now=NOW, who="", reviewed=False, back=True)
+    assert "does not go with shipped" in custody.refusal(None, task | {"status": "completed"})
+    assert "one of requested, shipped" in custody.refusal(None, task | {"businessStatus": {"text": "on the road"}})
+    assert custody.refusal(task, task | {"status": "entered-in-error", "businessStatus": {"text": "oops"}}) == ""
+    assert custody.refusal(None, COORDINATION) == ""

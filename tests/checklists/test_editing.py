@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from fhir_gateway.cases.inforce import BASE_URL
-from fhir_gateway.errors import ConflictError, GatewayError, InvalidError
+from fhir_gateway.errors import ConflictError, GatewayError, InvalidError, NotTheClinicError
 from fhir_gateway.pipeline import Gateway
-from fhir_gateway.pipeline.adoption import NotTheClinicError
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.validation import encode
 from profiles import plandefinitions

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from fhir_gateway.validation import encode, validate
 from mappers import v2
 from mappers.result import Refused
-from mappers.v2.datatypes.measures import number
 from mappers.v2.message import SUB
 from tests.mappers.build import PID, TABLES, mapped, message, resources
 from tests.mappers.golden import cases
@@ -96,8 +95,7 @@ def test_every_obx_arrives_and_says_what_it_said(rows):
     for kind, value, _ in rows:
         if value.strip():
             shown = json.dumps(" ".join(value.split()) if kind == "CWE" else value.strip(), ensure_ascii=False)[1:-1]
-            digits = number(value.strip()) if kind == "NM" else None  # a number is one: `+0` and `007` are 0 and 7 in FHIR
-            assert shown in text or value.strip() in text or (digits is not None and str(digits) in text)
+            assert shown in text or value.strip() in text
 
 
 @settings(max_examples=80)

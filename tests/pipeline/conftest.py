@@ -16,10 +16,12 @@ from fhir_gateway.security.principal import Principal
 from fhir_gateway.settings import Settings
 from fhir_gateway.validation import decode, encode
 from mappers import v2
+from tests.cases.test_opinion import GIVEN
 from tests.databases import postgresql_url
 
 STAFF = Principal("administrator", name="test")
 BASE = "http://gateway.test/fhir"
+OPINION: dict[str, Any] = GIVEN | {"author": {"display": "Dr Maja Lindqvist"}, "signed": "2026-09-10T03:00:00-05:00"}
 
 
 class Told:
@@ -60,6 +62,10 @@ class Told:
         """Resources a search finds."""
         answer = decode(encode(self.gateway.search(STAFF, type, list(query.items()), BASE)))
         return [entry["resource"] for entry in answer.get("entry", ())]
+
+    def opines(self, *, interim: bool = False, **changes: Any) -> dict[str, Any]:
+        """The reviewer's opinion on case REF-1; its flat answer."""
+        return self.gateway.opinions.issue(STAFF, "REF-1", OPINION | changes, interim=interim)
 
     def cases(self) -> list[dict[str, Any]]:
         """The worklist."""

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from fhir_gateway.cases import custody
 from fhir_gateway.cases.custody import Details
 from fhir_gateway.cli.cases import app
 from fhir_gateway.errors import InvalidError, NotFoundError, TransitionError
 from fhir_gateway.validation import encode, validate
 from tests import messages
-from tests.pipeline.conftest import STAFF, Told
-from tests.pipeline.test_opinion import OPINION, in_review, issues
+from tests.pipeline.conftest import OPINION, STAFF, Told
+from tests.pipeline.test_opinion import in_review
 
 SLIDES = "pathology-slides"
 
@@ -76,7 +77,7 @@ def test_broken_slides_are_asked_for_again_although_their_consignment_is_still_h
 def test_slides_must_go_back_after_the_opinion_and_are_listed_until_they_do(told: Told) -> None:
     in_review(told)
     happens(told, "received", condition="good")
-    flat = issues(told)
+    flat = told.opines()
     assert flat["case"]["toReturn"] == [SLIDES]
     flat = told.gateway.custody.record(STAFF, "REF-1", SLIDES, "returned", Details("UPS", "1Z-0"))
     assert flat["case"]["toReturn"] == []
@@ -142,3 +143,22 @@ def test_the_desk_types_it_and_reads_it_back(told: Told, monkeypatch: pytest.Mon
     file.write_bytes(encode(OPINION))
     code, shown = types("opinion", "REF-1", "--file", str(file))
     assert code == 0 and "opinion-issued" in shown and "still to be returned: pathology-slides" in shown
+
+
+def test_a_fhir_client_moves_a_consignment_only_along_the_table(told: Told) -> None:
+    told.receives(messages.referral())
+    happens(told, "requested")
+    (task,) = custody_tasks(told)
+    with pytest.raises(TransitionError, match="returned can't be: the thing is requested; possible now: lost, received, shipped"):
+        told.gateway.update(STAFF, "Task", task["id"], encode(moved(task, "returned")), None)
+    told.gateway.update(STAFF, "Task", task["id"], encode(moved(task, "received", "completed")), None)
+    assert told.item(SLIDES)["state"] == "accepted"
+    fresh = {name: value for name, value in task.items() if name not in ("id", "meta")}
+    with pytest.raises(TransitionError, match="lost can't be"):
+        told.gateway.create(STAFF, "Task", encode(moved(fresh, "lost")), None)
+
+
+def moved(task: dict[str, Any], state: str, status: str = "") -> dict[str, Any]:
+    """The Task as a client would write it."""
+    coding = task["businessStatus"]["coding"][0] | {"code": state}
+    return task | {"status": status or custody.TASK_STATUS[state], "businessStatus": {"coding": [coding]}}

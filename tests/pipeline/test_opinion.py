@@ -12,11 +12,10 @@ from fhir_gateway.errors import InvalidError, NotFoundError, TransitionError
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.validation import encode, validate
 from tests import messages
-from tests.cases.test_opinion import GIVEN, parameters
-from tests.pipeline.conftest import STAFF, Told
+from tests.cases.test_opinion import parameters
+from tests.pipeline.conftest import OPINION, STAFF, Told
 
 REFERRER = Principal("referrer", "NORTHSIDE", "northside")
-OPINION = GIVEN | {"author": {"display": "Dr Maja Lindqvist"}, "signed": "2026-09-10T03:00:00-05:00"}
 
 
 def consents(told: Told, status: str = "active") -> None:
@@ -44,10 +43,6 @@ def in_review(told: Told, permitted: bool = True) -> None:
     told.gateway.actions.move(STAFF, "REF-1", "start-review")
 
 
-def issues(told: Told, interim: bool = False, **changes: Any) -> dict[str, Any]:
-    return told.gateway.opinions.issue(STAFF, "REF-1", OPINION | changes, interim=interim)
-
-
 def coordination(told: Told) -> dict[str, Any]:
     (task,) = [task for task in told.found("Task") if "partOf" not in task]
     return task
@@ -66,7 +61,7 @@ def seen_by_the_referrer(told: Told) -> list[str]:
 
 def test_an_opinion_closes_the_case_with_note_summary_and_elements(told: Told) -> None:
     in_review(told)
-    assert issues(told)["case"]["state"] == "opinion-issued"
+    assert told.opines()["case"]["state"] == "opinion-issued"
     task = coordination(told)
     assert (task["status"], task["businessStatus"]["coding"][0]["code"]) == ("completed", "opinion-final")
     assert told.found("ServiceRequest")[0]["status"] == "completed"
@@ -87,13 +82,13 @@ def test_an_opinion_closes_the_case_with_note_summary_and_elements(told: Told) -
 
 def test_an_opinion_is_returned_when_the_permission_covers_it(told: Told) -> None:
     in_review(told)
-    issues(told)
+    told.opines()
     assert seen_by_the_referrer(told) == ["DocumentReference", "DocumentReference", "Task"]
 
 
 def test_without_permission_neither_documents_nor_elements_reach_the_referrer(told: Told) -> None:
     in_review(told, permitted=False)
-    issues(told)
+    told.opines()
     task = coordination(told)
     assert not outcome.may_return(task)
     assert {o["type"]["coding"][0]["code"] for o in task["output"]} == {"outcome", "note", "patient-summary", "return-to-referrer"}
@@ -106,11 +101,11 @@ def test_without_permission_neither_documents_nor_elements_reach_the_referrer(to
 
 def test_an_interim_opinion_leaves_the_case_open_and_the_final_one_replaces_its_note(told: Told) -> None:
     in_review(told)
-    assert issues(told, interim=True)["case"]["state"] == "interim"
+    assert told.opines(interim=True)["case"]["state"] == "interim"
     (early,) = notes(told)
     assert (early["docStatus"], "authenticator" in early) == ("preliminary", False)
     assert told.cases()[0]["state"] == "interim"
-    issues(told)
+    told.opines()
     by_status = {note["status"]: note for note in notes(told)}
     assert by_status["superseded"]["id"] == early["id"]
     assert by_status["current"]["relatesTo"] == [{"code": "replaces", "target": {"reference": f"DocumentReference/{early['id']}"}}]
@@ -119,10 +114,10 @@ def test_an_interim_opinion_leaves_the_case_open_and_the_final_one_replaces_its_
 
 def test_an_opinion_issued_again_after_reopening_replaces_the_first(told: Told) -> None:
     in_review(told)
-    issues(told)
+    told.opines()
     told.gateway.actions.move(STAFF, "REF-1", "reopen", "a question from the referrer")
     told.passes(hours=1)
-    issues(told, diagnosis={"verdict": "confirmed"})
+    told.opines(diagnosis={"verdict": "confirmed"})
     task = coordination(told)
     assert len(notes(told)) == len(notes(told, "69730-0")) == 2
     (current,) = [note for note in notes(told) if note["status"] == "current"]
@@ -135,11 +130,11 @@ def test_an_opinion_issued_again_after_reopening_replaces_the_first(told: Told) 
 
 def test_permission_given_later_does_not_open_what_was_withheld_before(told: Told) -> None:
     in_review(told, permitted=False)
-    issues(told)
+    told.opines()
     (withheld,) = notes(told)
     consents(told)
     told.gateway.actions.move(STAFF, "REF-1", "reopen")
-    issues(told)
+    told.opines()
     (current,) = [note for note in notes(told) if note["status"] == "current"]
     with told.gateway.store.snapshot(REFERRER) as tx:
         assert tx.resources.read("DocumentReference", current["id"]) is not None
@@ -149,7 +144,7 @@ def test_permission_given_later_does_not_open_what_was_withheld_before(told: Tol
 def test_the_clinics_own_note_is_no_record_of_the_case(told: Told) -> None:
     in_review(told)
     assert told.item("consult-note")["state"] == "missing"
-    flat = issues(told)
+    flat = told.opines()
     item = next(i for i in flat["items"] if i["id"] == "consult-note")
     assert (item["state"], item["suppliedBy"]) == ("missing", [])
 
@@ -157,7 +152,7 @@ def test_the_clinics_own_note_is_no_record_of_the_case(told: Told) -> None:
 def test_an_opinion_before_its_time_is_refused_with_the_legal_moves_and_leaves_nothing(told: Told) -> None:
     told.receives(messages.referral())
     with pytest.raises(TransitionError, match="possible now: accept"):
-        issues(told)
+        told.opines()
     with pytest.raises(TransitionError, match="issue-opinion is for clinic"):
         in_review(told)
         told.gateway.opinions.issue(REFERRER, "REF-1", OPINION)
@@ -168,10 +163,10 @@ def test_an_opinion_before_its_time_is_refused_with_the_legal_moves_and_leaves_n
 def test_faults_are_located_and_nothing_is_written(told: Told) -> None:
     in_review(told)
     with pytest.raises(InvalidError) as refused:
-        issues(told, diagnosis={"verdict": "changed"}, mode="by letter")
+        told.opines(diagnosis={"verdict": "changed"}, mode="by letter")
     assert [(i.expression, i.code) for i in refused.value.issues] == [("diagnosis.code", "required"), ("mode", "code-invalid")]
     with pytest.raises(InvalidError) as unknown:
-        issues(told, author={"reference": "Practitioner/nobody"})
+        told.opines(author={"reference": "Practitioner/nobody"})
     assert [(i.expression, i.code) for i in unknown.value.issues] == [("author.reference", "not-found")]
     with pytest.raises(NotFoundError):
         told.gateway.opinions.issue(STAFF, "NOBODY", OPINION)

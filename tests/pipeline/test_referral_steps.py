@@ -73,7 +73,7 @@ def test_a_late_change_does_not_reopen_what_the_clinic_has_completed(told: Told)
         if event != "cancel-request":
             told.gateway.actions.move(STAFF, "REF-1", event)
     told.receives(WITHDRAWN)
-    told.gateway.actions.move(STAFF, "REF-1", "issue-opinion")
+    told.opines()
     told.receives(messages.referral(made="20260914080000-0500", event="I13", question="one more thing"))
     assert told.found("Task")[0]["status"] == "completed"
     assert referral(told)["status"] == "completed"

@@ -8,7 +8,7 @@ from typing import Any
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.validation import encode, validate
 from tests import messages
-from tests.pipeline.conftest import STAFF, Told
+from tests.pipeline.conftest import BASE, STAFF, Told
 
 CORRECTED = messages.pathology(status="C", reported="20260912100000-0500", made="20260912100100-0500").replace(
     b"Invasive ductal", b"Invasive lobular"
@@ -68,7 +68,7 @@ def test_a_result_corrected_over_fhir_is_told_though_its_report_stays_as_it_was(
 
 def test_after_the_opinion_went_out_a_correction_is_still_told(told: Told) -> None:
     reviewed(told)
-    told.gateway.actions.move(STAFF, "REF-1", "issue-opinion")
+    told.opines()
     told.receives(CORRECTED)
     assert told.count("Communication", category="record-changed") == 1
 
@@ -122,6 +122,20 @@ def test_readers_are_named_with_when_they_read_it_and_whatever_part_they_read(to
     assert {"dr-lindqvist", "nurse-ito", "clerk"} <= {to["display"] for to in one["recipient"]}
     assert "dr-lindqvist on 2026-09-10 09:00 UTC (2 times, last on 2026-09-10 09:05 UTC)" in one["payload"][0]["contentString"]
     assert told.item("pathology-report")["state"] == "missing"
+
+
+def test_whoever_a_search_or_a_bundle_showed_it_is_named_too(told: Told) -> None:
+    told.receives(messages.referral())
+    told.receives(messages.pathology())
+    told.gateway.search(DOCTOR, "DiagnosticReport", [("status", "final")], BASE)
+    told.gateway.search(Principal("clinic", name="counter"), "DiagnosticReport", [("_summary", "count")], BASE)
+    for who, url in (("batch-reader", supplier(told)), ("batch-searcher", "DiagnosticReport?status=final")):
+        batch = {"resourceType": "Bundle", "type": "batch", "entry": [{"request": {"method": "GET", "url": url}}]}
+        assert told.gateway.receive_bundle(encode(batch), Principal("clinic", name=who), BASE)[0] == 200
+    told.receives(WRONG)
+    named = {to["display"] for to in retraction(told)["recipient"]}
+    assert {"dr-lindqvist", "batch-reader", "batch-searcher"} <= named
+    assert "counter" not in named, "it saw a number"
 
 
 def test_a_retraction_during_the_review_is_told_also_where_nobody_read_it_here(told: Told) -> None:

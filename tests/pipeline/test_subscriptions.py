@@ -103,7 +103,7 @@ def test_every_topic_is_told(told: Told, hook: Endpoint, topic: str) -> None:
     told.receives(messages.pathology(status="X", reported="20260908100000-0500", made="20260908100100-0500"))
     told.receives(messages.appointment("S12", "20260928090000-0500", made="20260911080000-0500"))
     told.gateway.actions.move(STAFF, "REF-1", "start-review")
-    told.gateway.actions.move(STAFF, "REF-1", "issue-opinion")
+    told.opines()
     sends(told)
     told_of = [kind(post.json) for post in hook.posts]
     assert told_of[0] == "handshake"
@@ -190,15 +190,24 @@ def test_what_can_not_be_subscribed_is_refused_with_its_place(told: Told, hook: 
     assert where in [issue.expression for issue in refused.value.issues]
 
 
-def test_what_can_not_be_served_is_kept_as_it_is_and_never_called(told: Told, hook: Endpoint) -> None:
-    for change in (
-        {"channel": {"type": "rest-hook", "endpoint": "http://ehr.example/hook"}},
-        {"criteria": "http://example.org/SubscriptionTopic/other"},
-    ):
-        subscribes(told, subscription(hook) | change | {"status": "active"})
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"channel": {"type": "rest-hook", "endpoint": "http://ehr.example/hook"}}, "https addresses only"),
+        ({"criteria": "http://example.org/SubscriptionTopic/other"}, "topic is not known here"),
+    ],
+)
+def test_what_can_not_be_served_is_taken_as_it_is_never_called_and_switched_off_with_the_reason(
+    told: Told, hook: Endpoint, change: dict[str, Any], why: str
+) -> None:
+    asked = subscription(hook) | change | {"status": "active"}
+    made = told.gateway.create(STAFF, "Subscription", encode(asked), None).stored
+    assert {name: value for name, value in made.resource.items() if name not in ("id", "meta")} == asked
     told.receives(messages.referral())
     sends(told)
     assert hook.posts == []
+    now = held(told, made.id)
+    assert (now["status"], why in now["error"]) == ("off", True)
 
 
 def test_one_written_as_active_is_asked_first_all_the_same(told: Told, hook: Endpoint) -> None:

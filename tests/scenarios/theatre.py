@@ -10,6 +10,10 @@ A story is a list of steps; each is one of
     {"expect": "REF-1", "state": …, "gates": {…}, "items": {"pathology-report": "accepted", "lab-cbc": "missing: retracted"}, "asOf": …}
     {"count": "DetectedIssue?code=two-referrals", "is": 1}
     {"says": "Communication?_sort=_lastUpdated", "holds": ["Positive", "Negative"]}   some resource found holds all of these words
+    {"reads": "DiagnosticReport?code=11529-5"}              somebody reads what is found, over FHIR
+    {"opinion": "opinion.json", "case": "REF-1", "answer": 200}   the reviewer's Parameters, over FHIR
+    {"waiting": 2, "given up": 0}                           records no case has taken in, and those that waited too long
+    {"attach": "DiagnosticReport?identifier=S26-1", "case": "REF-1"}   staff say that a waiting record is the patient's; "reject" that it is not
     {"open cases": 2}
 
 Files are beside the story, or anywhere below `fixtures/` when their path says so.
@@ -72,6 +76,11 @@ class Theatre:
             "expect": self._expect,
             "count": self._count,
             "says": self._says,
+            "reads": self._reads,
+            "opinion": self._opinion,
+            "waiting": self._waiting,
+            "attach": self._intake,
+            "reject": self._intake,
             "open cases": self._open_cases,
         }
         kind = next(name for name in plays if name in step)
@@ -139,6 +148,32 @@ class Theatre:
         found = httpx.get(f"{self.base}/fhir/{step['says']}", timeout=30).json()
         texts = [json.dumps(entry["resource"], ensure_ascii=False) for entry in found.get("entry", ())]
         assert any(all(word in text for word in step["holds"]) for text in texts), texts
+
+    def _reads(self, _folder: Path, step: JsonDict) -> None:
+        for name in self._names(step["reads"]):
+            assert httpx.get(f"{self.base}/fhir/{name}", timeout=30).status_code == 200
+
+    def _opinion(self, folder: Path, step: JsonDict) -> None:
+        address = f"{self.base}/fhir/ServiceRequest/{self.gateway.case(STAFF, step['case'], None)['case']['id']}/$opinion"
+        headers = {"Content-Type": "application/fhir+json"}
+        response = httpx.post(address, content=_file(folder, step["opinion"]), headers=headers, timeout=30)
+        assert response.status_code == step.get("answer", 200), response.text[:500]
+
+    def _waiting(self, _folder: Path, step: JsonDict) -> None:
+        held = [len(self.gateway.orphans.listed(STAFF, 100, expired=expired)) for expired in (False, True)]
+        assert held == [step["waiting"], step.get("given up", 0)], held
+
+    def _intake(self, _folder: Path, step: JsonDict) -> None:
+        for decide in ("attach", "reject"):
+            for name in self._names(step[decide]) if decide in step else ():
+                getattr(self.gateway.orphans, decide)(STAFF, name, step["case"])
+
+    def _names(self, query: str) -> list[str]:
+        """What a search finds, as Type/id; at least one."""
+        found = httpx.get(f"{self.base}/fhir/{query}", timeout=30).json()
+        names = [f"{entry['resource']['resourceType']}/{entry['resource']['id']}" for entry in found.get("entry", ())]
+        assert names, f"{query} finds nothing"
+        return names
 
     def _open_cases(self, _folder: Path, step: JsonDict) -> None:
         assert len(self.gateway.cases(STAFF, 100)) == step["open cases"]

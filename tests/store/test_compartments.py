@@ -108,3 +108,21 @@ def test_cases_and_inbox_follow_the_same_rule(store: Store) -> None:
             assert bool(tx.cases.by_keys(["|REF-1"])) is sees
             assert (tx.inbox.get(entry) is not None) is sees
             assert bool(tx.inbox.list()) is sees
+
+
+def test_what_the_clinic_publishes_a_referrer_reads_and_never_writes(store: Store) -> None:
+    plan = {"resourceType": "PlanDefinition", "status": "active", "title": "What we need"}
+    with store.transaction(CLINIC, NOW) as tx:
+        published = tx.resources.create(plan)
+    with store.transaction(LABORATORY, NOW) as tx:
+        theirs = tx.resources.create(plan)
+    with store.snapshot(NORTHSIDE) as tx:
+        assert tx.resources.read("PlanDefinition", published.id)
+        assert [found.id for found in tx.search("PlanDefinition", parse_query("PlanDefinition", [])).entries] == [published.id]
+        assert tx.resources.read("PlanDefinition", theirs.id) is None
+    with store.transaction(NORTHSIDE, NOW) as tx, pytest.raises(NotFoundError):
+        tx.resources.update({**plan, "id": published.id, "title": "What we like"})
+    with store.transaction(NORTHSIDE, NOW) as tx, pytest.raises(NotFoundError):
+        tx.resources.delete("PlanDefinition", published.id)
+    with store.snapshot(PAYER) as tx:
+        assert tx.resources.read("PlanDefinition", published.id) is None

@@ -8,6 +8,7 @@ import pytest
 
 from fhir_gateway.store import Store, Transaction, content_hash
 from fhir_gateway.store.errors import InboxStateError, NotFoundError, RaceLostError
+from fhir_gateway.store.inbox import Went
 from tests.store.people import CLINIC, NOW, later
 from tests.store.test_keys import in_threads
 
@@ -41,10 +42,10 @@ def test_what_is_over_the_limit_is_kept_in_part_with_length_and_hash_of_the_whol
 
 def test_the_same_message_again_finds_its_first_answer(tx: Transaction) -> None:
     id = arrive(tx)
-    tx.inbox.settle(id, "processed", answer=b"MSA|AA|C1", answer_type="x-application/hl7-v2+er7", ledger={"mapped": 3})
+    tx.inbox.settle(id, "processed", answer=b"MSA|AA|C1", answer_type="x-application/hl7-v2+er7", went=Went({"mapped": 3}, b"packed", ""))
     same = tx.inbox.find_same("NORTHSIDE", "C1", content_hash(RAW))
     assert same is not None
-    assert (same.id, same.answer, same.ledger) == (id, b"MSA|AA|C1", {"mapped": 3})
+    assert (same.id, same.answer, same.ledger) == (id, b"MSA|AA|C1", {"counts": {"mapped": 3}})
     assert tx.inbox.find_same("NORTHSIDE", "C1", content_hash(b"other")) is None
     assert tx.inbox.find_same("SOUTHSIDE", "C1", content_hash(RAW)) is None
 

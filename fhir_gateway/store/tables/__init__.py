@@ -12,6 +12,7 @@ from sqlmodel import SQLModel
 
 from fhir_gateway.store.tables.audit import AuditRow
 from fhir_gateway.store.tables.cases import CaseItemRow, CaseKeyRow, CaseRow
+from fhir_gateway.store.tables.codes import KeptFieldRow, LocalCodeRow, WaitingRow
 from fhir_gateway.store.tables.identities import PatientLinkRow
 from fhir_gateway.store.tables.inbox import InboxRow
 from fhir_gateway.store.tables.outbox import OutboxRow
@@ -41,6 +42,9 @@ record = _table(RecordRow)
 record_link = _table(RecordLinkRow)
 patient_link = _table(PatientLinkRow)
 inbox = _table(InboxRow)
+kept_field = _table(KeptFieldRow)
+local_code = _table(LocalCodeRow)
+waiting = _table(WaitingRow)
 case = _table(CaseRow)
 case_item = _table(CaseItemRow)
 case_key = _table(CaseKeyRow)

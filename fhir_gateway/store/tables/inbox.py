@@ -14,7 +14,8 @@ from fhir_gateway.store.columns import Bytes, JsonText, Key, Long, UtcTime
 class InboxRow(SQLModel, table=True):
     """One message or Bundle. raw: all of it, or its first 64 KiB when it was over a limit (size and content_hash are of the whole).
 
-    id is time-ordered (UUIDv7), so order by id is order of arrival.
+    id is time-ordered (UUIDv7), so order by id is order of arrival. mapping: edition of the rules and tables it was last mapped with. ledger: how many
+    fields went where; report: where each of them went, packed. kept: digest of the set of fields no element took (`kept_field`).
     """
 
     __tablename__ = "inbox"
@@ -29,6 +30,7 @@ class InboxRow(SQLModel, table=True):
             postgresql_where=text("control_id IS NOT NULL"),
         ),
         Index("ix_inbox_state", "state", "id"),
+        Index("ix_inbox_kept", "kept", "id", sqlite_where=text("kept IS NOT NULL"), postgresql_where=text("kept IS NOT NULL")),
     )
 
     id: str = Field(primary_key=True, sa_type=Key)
@@ -47,6 +49,8 @@ class InboxRow(SQLModel, table=True):
     mapping: str = Field(sa_type=Key)
     findings: Any = Field(default=None, sa_type=JsonText, nullable=True)
     ledger: Any = Field(default=None, sa_type=JsonText, nullable=True)
+    report: bytes | None = Field(default=None, sa_type=Bytes)
+    kept: str | None = Field(default=None, sa_type=Key)
     answer: bytes | None = Field(default=None, sa_type=Bytes)
     answer_type: str | None = Field(default=None, sa_type=Key)
     raw: bytes = Field(sa_type=Bytes)

@@ -23,6 +23,18 @@ _URI: Final = re.compile(r"(https?://|urn:)\S+")
 LONGEST: Final = 400
 """Coded values with more characters than this are read anew each time: what is remembered stays small whatever is sent."""
 
+JUDGED: Final = frozenset({("OBR", 4), ("OBX", 3), ("TXA", 2), ("DG1", 3), ("PR1", 3)})
+"""Fields whose code says what a record is: a code there that only its sender knows closes no item of any checklist."""
+
+LOCAL: Final = "L"
+"""Table 0396: a code without a system is the sender's own."""
+
+OWN: Final = sender_system("", "").rstrip(":")
+"""How the URI of a sender's own code system begins."""
+
+Own = tuple[str, str, str]
+"""System, code and display of a code that only its sender knows."""
+
 _TRIPLETS: Final = ((1, 7), (4, 8), (10, 13))  # identifier, text and system follow each other; the version stands elsewhere
 
 
@@ -49,8 +61,10 @@ def _system(name: str, sender: str, tables: Tables) -> str:
 def concept(repetition: Repetition, ctx: Context, table: str = "") -> Json | None:
     """CodeableConcept. table ("0074"): the HL7 table whose code system is meant when the sender names none."""
     read = _read if sum(map(len, repetition)) <= LONGEST else _read.__wrapped__
-    codings, text, left = read(tuple(repetition), table, ctx.sender, ctx.tables)
+    codings, text, left, own = read(tuple(repetition), table, ctx.sender, ctx.tables)
     ctx.left |= left
+    if own is not None and (ctx.segment.name, ctx.number) in JUDGED and not (ctx.segment.name == "DG1" and ctx.segment.raw(2)):
+        ctx.miss(*own)  # where DG1-2 names the method, that is the system
     out: Json = {}
     if codings:
         out["coding"] = [dict(c) for c in codings]
@@ -60,8 +74,10 @@ def concept(repetition: Repetition, ctx: Context, table: str = "") -> Json | Non
 
 
 @lru_cache(maxsize=4096)
-def _read(components: tuple[str, ...], table: str, sender: str, tables: Tables) -> tuple[list[Json], str, int]:
-    """(codings, text, components left over) of a coded value. Senders say the same few codes all day, so what a code is read as is remembered."""
+def _read(components: tuple[str, ...], table: str, sender: str, tables: Tables) -> tuple[list[Json], str, int, Own | None]:
+    """(codings, text, components left over, a code only its sender knows) of a coded value. Senders say the same few codes all day, so what a code is
+    read as is remembered.
+    """
     codings: list[Json] = []
     text = part(components, 9)
     left = 0
@@ -80,7 +96,28 @@ def _read(components: tuple[str, ...], table: str, sender: str, tables: Tables) 
             codings.append(coding)
     if not text and len(codings) == 1 and "system" not in codings[0] and "display" not in codings[0]:
         text = codings[0]["code"]
-    return codings, text, left
+    return codings, text, left, _standard(codings, sender, tables)
+
+
+def _standard(codings: list[Json], sender: str, tables: Tables) -> Own | None:
+    """Put beside the sender's own codes what the clinic says they are; answers the first of them when no code is of a system others know.
+
+    Beside and not before: the first coding is the one identity keys are made of, and what a code is taken to mean may change.
+    """
+    own: Own | None = None
+    known = False
+    for coding in list(codings):
+        if "code" not in coding:
+            continue
+        system = coding.get("system") or sender_system(sender, LOCAL)
+        if (found := tables.standard(system, coding["code"])) is not None:
+            codings.append({"system": found.system, "code": found.code} | ({"display": found.display} if found.display else {}))
+            known = True
+        elif not system.startswith(OWN):
+            known = True
+        elif own is None:
+            own = system, coding["code"], coding.get("display", "")
+    return None if known else own
 
 
 def _coding(components: Sequence[str], first: int, version: int, table: str, sender: str, tables: Tables) -> tuple[Json | None, int]:
@@ -129,7 +166,7 @@ def translated(key: str, table: str) -> Datatype:
     @takes(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13)
     def translated_concept(repetition: Repetition, ctx: Context) -> Json | None:
         out = concept(repetition, ctx, table)
-        found = ctx.tables.translate(key, part(repetition, 1))
+        found = ctx.translate(key, part(repetition, 1), part(repetition, 2))
         if out is not None and found is not None:
             coding: Json = {"system": found.system, "code": found.code}
             if found.display:
@@ -143,7 +180,7 @@ def translated(key: str, table: str) -> Datatype:
 
 def table_coding(key: str, value: str, ctx: Context) -> Json | None:
     """A bare code as the Coding a ConceptMap gives it."""
-    found = ctx.tables.translate(key, value) if value else None
+    found = ctx.translate(key, value) if value else None
     if found is None:
         return None
     coding: Json = {"system": found.system, "code": found.code}
@@ -203,7 +240,7 @@ def status(key: str, table: str, default: str = "") -> Datatype:
         value = part(repetition, 1)
         if not value and not default:
             return None
-        found = ctx.tables.translate(key, value)
+        found = ctx.translate(key, value, part(repetition, 2))
         if found is not None and found.exact and len(repetition) == 1:
             return found.code
         if found is None:

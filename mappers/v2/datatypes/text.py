@@ -70,7 +70,7 @@ def yes_no(repetition: Repetition, ctx: Context) -> bool | None:
     value = part(repetition, 1)
     if not value:
         return None
-    coding = ctx.tables.translate("0136-boolean", value)
+    coding = ctx.translate("0136-boolean", value)
     if coding is None:
         ctx.find("103", "not Y or N (table 0136)", 1)
         return None
@@ -85,7 +85,7 @@ def code(table: str, *, number: str) -> Datatype:
         value = part(repetition, 1)
         if not value:
             return None
-        coding = ctx.tables.translate(table, value)
+        coding = ctx.translate(table, value)
         if coding is None:
             ctx.find("103", f"code not in table {number}", 1)
             return None

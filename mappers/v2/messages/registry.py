@@ -15,6 +15,7 @@ from mappers.v2.messages.ack import map_answer
 from mappers.v2.messages.adt_a01 import map_visit
 from mappers.v2.messages.adt_a40 import map_link, map_merge, map_unlink
 from mappers.v2.messages.adt_a47 import map_renumbered
+from mappers.v2.messages.mdm_t02 import map_document
 from mappers.v2.messages.orm_o01 import map_orders
 from mappers.v2.messages.oru_r01 import map_results
 from mappers.v2.messages.osu_o51 import map_status
@@ -56,6 +57,7 @@ MESSAGES: Final = {
     ("ADT", "A24"): MessageType(map_link),
     ("ADT", "A37"): MessageType(map_unlink),
     ("ADT", "A40"): MessageType(map_merge, ("PID", "MRG")),
+    **{("MDM", f"T{number:02}"): MessageType(map_document, ("PID", "TXA")) for number in range(1, 12)},
     ("ADT", "A47"): MessageType(map_renumbered, ("PID", "MRG")),
     ("ORM", "O01"): MessageType(map_orders),
     ("OMG", "O19"): MessageType(map_orders),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from mappers.result import Clock, Draft, Finding, Json
+from mappers.result import PROMOTED, Clock, Draft, Finding, Json
 from mappers.v2.context import Context, reference
 from mappers.v2.datatypes.times import utc
 from mappers.v2.groups import Node
@@ -37,7 +37,8 @@ RANK: Final = {
     "entered-in-error": 90,
 }
 # What alone does not make an order worth a resource of its own
-_BARE: Final = frozenset({"resourceType", "status", "_status", "intent", "subject", "code", "authoredOn", "_authoredOn"})
+_BARE: Final = frozenset({"resourceType", "intent", "subject", "code"})
+CONTENT: Final = ("result", "presentedForm", "imagingStudy", "specimen")
 
 
 def order(orc: Node | None, obr: Node | None, ctx: Context) -> tuple[Draft | None, Draft]:
@@ -45,12 +46,12 @@ def order(orc: Node | None, obr: Node | None, ctx: Context) -> tuple[Draft | Non
     request = ctx.new("ServiceRequest", intent="order", subject=reference(ctx.patient))
     report = ctx.add(ctx.new("DiagnosticReport", subject=reference(ctx.patient)))
     specimens = [specimen(n, ctx) for n in (obr.of("SPM") if obr else ())]
-    _order_segments(orc, obr, request, report, specimens, ctx)
-    _complete(request, report, obr, ctx)
+    order_segments(orc, obr, request, report, specimens, ctx)
+    _complete(report, obr, ctx)
     clock(report, obr, ctx)
     made = _bundle_results(orc, obr, report, specimens, ctx)
     _withdraw(report, made, obr, ctx)
-    has_request = any(k not in _BARE for k in request.resource)
+    has_request = worth_keeping(request)
     if has_request:
         request.merge = "enrich"  # a result only mentions its order
         if orc is None or not orc.segment.raw(5):
@@ -59,7 +60,14 @@ def order(orc: Node | None, obr: Node | None, ctx: Context) -> tuple[Draft | Non
         report.resource.setdefault("basedOn", []).insert(0, reference(request))
         ctx.add(request)
     _relate(made, report, request if has_request else None, ctx)
+    if not any(name in report.resource for name in CONTENT):
+        report.merge = "enrich"  # OBR without OBX says how far the report is come, not that it has no results
     return (request if has_request else None), report
+
+
+def worth_keeping(request: Draft) -> bool:
+    """Whether the order says something its result can't hold."""
+    return any(name not in _BARE for name in request.resource)
 
 
 def clock(report: Draft, obr: Node | None, ctx: Context) -> None:
@@ -68,34 +76,37 @@ def clock(report: Draft, obr: Node | None, ctx: Context) -> None:
     report.clock = Clock(clinical, ctx.clock.message, RANK.get(report.resource["status"], 0))
 
 
-def _order_segments(orc: Node | None, obr: Node | None, request: Draft, report: Draft, specimens: list[Draft], ctx: Context) -> None:
+def order_segments(orc: Node | None, obr: Node | None, request: Draft, report: Draft | None, specimens: list[Draft], ctx: Context) -> None:
+    """Both segments with what hangs on them, onto the order and its report; report: None where a document is no result (MDM)."""
+    home = report or request
+    reported = {"DiagnosticReport": report} if report else {}
     if obr is not None:
         # without SPM, OBR-9 to -15 describe the specimen
         sample = ctx.new("Specimen", subject=reference(ctx.patient))
-        drafts = {"DiagnosticReport": report, "ServiceRequest": request} | ({} if specimens else {"Specimen": sample})
+        drafts = reported | {"ServiceRequest": request} | ({} if specimens else {"Specimen": sample})
         OBR.map(obr.segment, ctx, **drafts)
         if len(sample.resource) > 2:
             specimens.append(ctx.add(sample))
         for timing in obr.of("TQ1"):
             TQ1.map(timing.segment, ctx, ServiceRequest=request)
         for contact in obr.of("CTD"):
-            CTD.map(contact.segment, ctx, DiagnosticReport=report)
-        followers(obr, report, ctx)
+            CTD.map(contact.segment, ctx, **(reported or {"ServiceRequest": request}))
+        followers(obr, home, ctx)
     if orc is not None:
-        order_control(orc, ctx, DiagnosticReport=report, ServiceRequest=request)
+        order_control(orc, ctx, **reported, ServiceRequest=request)
         for timing in orc.of("TQ1"):
             TQ1.map(timing.segment, ctx, ServiceRequest=request)
-        followers(orc, report, ctx)
+        followers(orc, home, ctx)
+    one_occurrence(request.resource)
 
 
-def _complete(request: Draft, report: Draft, obr: Node | None, ctx: Context) -> None:
+def _complete(report: Draft, obr: Node | None, ctx: Context) -> None:
     resource = report.resource
     resource.setdefault("code", {"extension": [ABSENT]})
     if "status" not in resource:
         resource["status"] = "unknown"
         if obr is not None:  # the guide calls it an error (OBR[DiagnosticReport] row 33); a report of unknown status is better than none
             ctx.findings.append(Finding("warning", "101", "result status missing: the report's status is unknown", obr.segment.where(25)))
-    one_occurrence(request.resource)
 
 
 def one_occurrence(request: Json) -> None:
@@ -120,7 +131,7 @@ def _bundle_results(orc: Node | None, obr: Node | None, report: Draft, specimens
         else:
             source = by_node.get(id(run[0].specimen)) if run[0].specimen else None
             found = observation(run[0], ctx, source or (specimens[0] if len(specimens) == 1 else None))
-            found.clock = report.clock
+            _weigh(found, run[0], report)
             resource.setdefault("result", []).append(reference(found))
         made.append(found)
     for study in (n for parent in (orc, obr) if parent for n in parent.of("ZDS")):
@@ -130,6 +141,13 @@ def _bundle_results(orc: Node | None, obr: Node | None, report: Draft, specimens
     if specimens:
         resource["specimen"] = [reference(s) for s in specimens]
     return made
+
+
+def _weigh(found: Draft, node: Node, report: Draft) -> None:
+    """A result is as new as its report and as far along as it says itself. U without a value makes final what was sent before (table 0085)."""
+    found.clock = replace(report.clock, rank=RANK.get(found.resource["status"], 0))
+    if node.segment.value(11) == "U" and not node.segment.raw(5):
+        found.merge, found.clock = "promote", Clock(rank=PROMOTED)
 
 
 def _withdraw(report: Draft, made: list[Draft], obr: Node | None, ctx: Context) -> None:

@@ -93,6 +93,6 @@ def note(segment_: Segment, home: Draft, ctx: Context) -> None:
 
 def participation(segment_: Segment, home: Draft, ctx: Context) -> None:
     """One PRT: a PractitionerRole, and an extension on the draft that names it, since what the role means there differs with the draft."""
-    role = ctx.add(ctx.new("PractitionerRole"))
-    PRT.map(segment_, ctx, PractitionerRole=role)
-    home.resource.setdefault("extension", []).append({"url": PARTICIPATION, "valueReference": reference(role)})
+    part = ctx.add(ctx.new("PractitionerRole"))
+    PRT.map(segment_, ctx, PractitionerRole=part)
+    home.resource.setdefault("extension", []).append({"url": PARTICIPATION, "valueReference": reference(part)})

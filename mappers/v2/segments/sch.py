@@ -64,8 +64,8 @@ def understood(resource: Json, value: Any, ctx: Context) -> int:
 
 @takes(1, 2, 3, 4, 5, 6, 7, 8, 9)
 def cancel_reason(repetition: Repetition, ctx: Context) -> Json | None:
-    """SCH-6 says why the event happened; R4 has a place for that only when it is a cancellation."""
-    return concept(repetition, ctx) if ctx.message.header.message_type in ("SIU^S15", "SIU^S17", "SIU^S26") else None
+    """SCH-6 says why the event happened; R4 has a place for that only when it is a cancellation (invariant app-4)."""
+    return concept(repetition, ctx) if ctx.message.header.message_type in ("SIU^S15", "SIU^S26") else None
 
 
 @takes(4)

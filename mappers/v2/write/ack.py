@@ -55,12 +55,13 @@ class _Source(NamedTuple):
 
 
 def acknowledge(
-    source: Message | bytes, code: AckCode, findings: Sequence[Finding], *, now: datetime, control_id: str, application: str = ""
+    source: Message | bytes, code: AckCode, findings: Sequence[Finding], *, now: datetime, control_id: str, application: str = "", note: str = ""
 ) -> bytes:
     """The ACK bytes, segments ended by CR, no framing.
 
     source: the message, or the bytes when it could not be read. code: MSA-1. findings: all; information is left out, warnings and errors become ERR.
-    now: MSH-7, with its offset. control_id: MSH-10 of the ACK. application: MSH-3 where the message did not name whom it was sent to.
+    now: MSH-7, with its offset. control_id: MSH-10 of the ACK. application: MSH-3 where the message did not name whom it was sent to. note: what the
+    sender may want to know although nothing is wrong, told as one ERR of severity I where the version has severities (2.5).
     """
     origin = _origin(source)
     d = origin.delimiters
@@ -87,6 +88,8 @@ def acknowledge(
     lines += [_err(f, origin) for f in answered[:MOST_ERRORS]]
     if len(answered) > MOST_ERRORS:
         lines[-1] = _err(Finding("warning", "199", f"{len(answered) - MOST_ERRORS + 1} further findings"), origin)
+    if note and _graded(origin):
+        lines.append(_err(Finding("information", "0", note), origin))
     return ("\r".join(lines) + "\r").encode(origin.codec, "replace")
 
 
@@ -143,8 +146,7 @@ def _err(finding: Finding, origin: _Source) -> str:
     """ERR of 2.5 and later: location (ERL), 0357 code, severity, text; of older versions: ERR-1 with segment, sequence, field, code."""
     d = origin.delimiters
     text = CONDITIONS.get(finding.code, "")
-    version = dictionary.VERSIONS.index(dictionary.nearest(origin.version)[0])
-    if version < dictionary.VERSIONS.index("2.5"):
+    if not _graded(origin):
         where = finding.where or Location("")
         sequence = str(where.sequence) if where.segment else ""
         code = d.subcomponent.join((finding.code, encode(text, **_marks(d)), "HL70357"))
@@ -152,6 +154,11 @@ def _err(finding: Finding, origin: _Source) -> str:
     code = d.component.join((finding.code, encode(text, **_marks(d)), "HL70357"))
     location = _location(finding.where, d) if finding.where else ""
     return d.field.join(("ERR", "", location, code, SEVERITY[finding.severity], "", "", "", encode(finding.text, **_marks(d))))
+
+
+def _graded(origin: _Source) -> bool:
+    """Does ERR of this version have a severity (2.5 and later)?"""
+    return dictionary.VERSIONS.index(dictionary.nearest(origin.version)[0]) >= dictionary.VERSIONS.index("2.5")
 
 
 def _location(where: Location, d: Delimiters) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, overload
+from typing import Any, Final, Literal, NamedTuple, overload
 
 Json = dict[str, Any]
 Severity = Literal["fatal", "error", "warning", "information"]
@@ -40,6 +40,10 @@ class Clock:
     clinical: str = ""
     message: str = ""
     rank: int = 0
+
+
+PROMOTED: Final = 51
+"""Rank of what was made final without being sent again: final, and its content is still that of a preliminary (`Draft.merge`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,8 @@ class Draft:
     """One resource as mapped. References to other drafts of the same message are their `full_url` (urn:uuid, derived from the message, not random).
 
     keys: identity keys, strongest first; a draft with none is always created.
-    merge: `replace` – the newer version stands alone; `enrich` – element by element, absent means unchanged (people, organisations, coverage).
+    merge: `replace` – the newer version stands alone; `enrich` – element by element, absent means unchanged (people, organisations, coverage, a report
+    sent without its results); `promote` – only the status counts: what is preliminary becomes final without being sent again (OBX-11 U).
     deletes: what the sender deleted with an explicit null (`""`): `birthDate`, `period.end`, or items of a list, `telecom[use=home]`.
     defaults: elements that stand only where nothing is held: what the message implies without saying it.
     steps: what the resource says and how far it is come by separate messages (REF^I12 and I13 tell, I14 ends): its `status` follows the order of messages,
@@ -151,7 +156,7 @@ class Draft:
     full_url: str
     keys: tuple[IdentityKey, ...] = ()
     clock: Clock = Clock()
-    merge: Literal["replace", "enrich"] = "replace"
+    merge: Literal["replace", "enrich", "promote"] = "replace"
     deletes: tuple[str, ...] = ()
     defaults: tuple[str, ...] = ()
     steps: bool = False

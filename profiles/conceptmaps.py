@@ -124,6 +124,16 @@ def clinic_id(name: str, table: str, sender: str) -> str:
     return f"clinic-{name[:24]}-{told}"
 
 
+def exact() -> dict[str, set[str]]:
+    """By source code, what the shipped ConceptMaps say is exactly the same in other words."""
+    found: dict[str, set[str]] = {}
+    for path in FOLDER.glob("v2-*.json"):
+        for code, target in _read(path).items():
+            if target.exact:
+                found.setdefault(code, set()).add(target.code)
+    return found
+
+
 def _read(path: Path) -> dict[str, Coding]:
     return {code: coding for group in _document(path)["group"] for code, coding in elements(group) if coding is not None}
 

@@ -2,7 +2,8 @@
 GATEWAY_MEDPLUM one with @medplum/core (see `tests.validators`).
 
 Retention is strict here: a value counts only where it stands whole as an element of its own, or inside a decoded document; dates and numbers
-are compared by their digits. The raw message and narratives do not count.
+are compared by their digits. The raw message and narratives do not count. The last two columns count a code also where its exact translation stands
+(`PH` as `phone`; ConceptMap equivalence "equivalent").
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from fhir_gateway.validation import InvalidResourceError, decode, validate
 from mappers import v2
 from mappers.result import Mapped, Refused
 from mappers.v2.message import SUB, Message
+from mappers.v2.write.fields import SCOPED, namespace
 from profiles import conceptmaps
 from tests.validators import Json, NotThereError, general, judges
 
 STRUCTURAL = {("MSH", n) for n in (1, 2, 9, 12, 15, 16, 18)} | {("OBX", 2)}
+EXACT = conceptmaps.exact()
 TABLE_NAMES = re.compile(r"HL7\d+|Hl7\d+|LN|SCT|I10C?|I9C?|ISO\+?|UCUM", re.IGNORECASE)
 
 
@@ -47,6 +50,7 @@ def _messages(console: Console, corpus: Path) -> int:
     refusals: Counter[str] = Counter()
     said: Counter[str] = Counter()
     held: Counter[str] = Counter()
+    meant: Counter[str] = Counter()
     made: list[Json] = []
     mapped_count = segments = accounted = 0
     raws = [raw for path in sorted(corpus.rglob("*.hl7")) for raw in v2.split(path.read_bytes())]
@@ -64,9 +68,9 @@ def _messages(console: Console, corpus: Path) -> int:
         valued = [s for s in message.segments if any(s.fields[1:])]
         segments += len(valued)
         accounted += sum((s.name, s.sequence) in told for s in valued)
-        _retained(message, mapped, said, held)
+        _retained(message, mapped, said, held, meant)
     _print_messages(console, len(raws), mapped_count, made, refusals, segments, accounted)
-    _print_retention(console, said, held)
+    _print_retention(console, said, held, meant)
     return int(_judged(console, made) > 0 or segments != accounted)
 
 
@@ -98,13 +102,16 @@ def _judged(console: Console, made: Sequence[Json]) -> int:
     return len(refused)
 
 
-def _retained(message: Message, mapped: Mapped, said: Counter[str], held: Counter[str]) -> None:
+def _retained(message: Message, mapped: Mapped, said: Counter[str], held: Counter[str], meant: Counter[str]) -> None:
     values, digits, documents = _values(mapped)
     for name, leaf in {(s.name, leaf) for s in message.segments for leaf in _leaves(s)}:
         said[name] += 1
         number = re.sub(r"\D", "", re.sub(r"[+-]\d{4}$", "", leaf))  # a time is written in its own zone; seconds may have been filled up
         dated = bool(re.fullmatch(r"[\d.+\-:]{4,}", leaf)) and number[:14] in digits
-        held[name] += leaf in values or dated or any(leaf in document for document in documents)
+        translated = any(target in values for target in EXACT.get(leaf, ()))
+        kept = leaf in values or dated or any(leaf in document for document in documents)
+        held[name] += kept
+        meant[name] += kept or translated
 
 
 def _leaves(segment: Any) -> list[str]:
@@ -138,6 +145,8 @@ def _values(mapped: Mapped) -> tuple[set[str], set[str], list[str]]:
             values.add(text)
             values.add(text.removeprefix("urn:oid:").removeprefix("urn:dicom:uid:"))
             values.update(line.strip() for line in text.splitlines())
+            if text.startswith(SCOPED):
+                values.add(namespace(text))  # the sender's own name of a code system or assigner
 
     for draft in mapped.drafts:
         if draft.resource["resourceType"] == "Binary":
@@ -167,16 +176,20 @@ def _print_messages(
         console.print(reasons)
 
 
-def _print_retention(console: Console, said: Counter[str], held: Counter[str]) -> None:
+def _print_retention(console: Console, said: Counter[str], held: Counter[str], meant: Counter[str]) -> None:
     table = Table(title="Retention: values that stand whole in an element or a document", title_justify="left")
-    for column in ("segment", "values", "held", "%"):
+    for column in ("segment", "values", "held", "%", "with exact translations", "%"):
         table.add_column(column, justify="left" if column == "segment" else "right")
     for name, count in sorted(said.items(), key=lambda pair: -pair[1]):
-        table.add_row(name, str(count), str(held[name]), f"{100 * held[name] / count:.1f}")
-    total = sum(said.values())
+        table.add_row(name, str(count), *_share(held[name], count), *_share(meant[name], count))
+    total = max(sum(said.values()), 1)
     table.add_section()
-    table.add_row("all", str(total), str(sum(held.values())), f"{100 * sum(held.values()) / max(total, 1):.1f}")
+    table.add_row("all", str(total), *_share(sum(held.values()), total), *_share(sum(meant.values()), total))
     console.print(table)
+
+
+def _share(part: int, whole: int) -> tuple[str, str]:
+    return str(part), f"{100 * part / whole:.1f}"
 
 
 def _resources(console: Console, corpus: Path) -> int:

@@ -92,6 +92,11 @@ def blood_count(
     return _message("ORU^R01^ORU_R01", segments, sender="NORTHSIDE", made=made)
 
 
+def result(*segments: str, made: str) -> bytes:
+    """ORU^R01 of a laboratory about the usual patient, with these orders and results."""
+    return _message("ORU^R01^ORU_R01", [_patient(), *segments], sender="LAB", made=made)
+
+
 def document(
     event: str,
     text: str = "",
@@ -135,9 +140,9 @@ def adt(event: str, *segments: str, made: str = "20260912080000-0500", sender: s
     return _message(f"ADT^{event}^{structure}", [f"EVN|{event}|{made}", *segments], sender=sender, made=made)
 
 
-def order(kind: str, *segments: str, made: str, sender: str = "NORTHSIDE", first: bool = False) -> bytes:
-    """An order message, or word of one. first: the segments stand before the patient."""
-    lines = [*segments, PERSON] if first else [PERSON, *segments]
+def order(kind: str, *segments: str, made: str, sender: str = "NORTHSIDE", bare: bool = False) -> bytes:
+    """An order message, word of one, or of insurance. bare: the segments hold the patient already."""
+    lines = list(segments) if bare else [PERSON, *segments]
     return _message(f"{kind}^{kind.replace('^', '_')}", lines, sender=sender, made=made)
 
 

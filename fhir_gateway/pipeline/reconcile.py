@@ -1,7 +1,8 @@
 """Held version against incoming draft: which content stands? Pure; the same two versions give the same answer in either order.
 
-Rules (PRODUCT.md, ARCHITECTURE.md): versions compare by (OBR-22, MSH-7), status rank breaks ties only; a preliminary never replaces a
-final unless it reports a later time; people, organisations and coverage are enriched element by element, absent meaning unchanged.
+Rules (PRODUCT.md, ARCHITECTURE.md; ADR 0012, 0020, 0021): versions compare by (OBR-22, MSH-7), status rank breaks ties only; a preliminary never
+replaces a final, nor a final a correction, unless it reports a later time; people, organisations and coverage are enriched element by element, absent
+meaning unchanged.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from mappers.result import Clock, Draft, Json
+from mappers.result import PROMOTED, Clock, Draft, Json
 from mappers.v2 import REPLACED_BY
+from mappers.v2.messages.results import CONTENT
 
 FINAL_RANK: Final = 50
 CORRECTED_RANK: Final = 60
-RETRACTED_RANK: Final = 80
-"""Status ranks from which a result counts as final, as corrected, as taken back (Clock.rank, set by the mapper's status tables)."""
+CANCELLED_RANK: Final = 80
+RETRACTED_RANK: Final = 90
+"""Status ranks from which a result counts as final, corrected, cancelled, taken back (Clock.rank, set by the mapper's status tables)."""
 _OWN: Final = ("id", "meta")
 _STATUS: Final = ("status", "_status")
 _STEPS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
@@ -34,10 +37,14 @@ def reconcile(held: Json | None, held_clock: Clock, draft: Draft) -> Json | None
         return draft.resource
     if draft.steps:
         return _stepped(held, held_clock, draft)
+    if draft.merge == "promote" or _completes_promoted(draft, held_clock):
+        return _promoted(held, held_clock, draft)
     newer = is_newer(draft.clock, held_clock)
     if draft.merge == "enrich":
         merged = _enrich(held, draft, newer)
         return None if merged == held else merged
+    if not newer and _without_results(held) and not _without_results(draft.resource):
+        return {**draft.resource, **held}
     if not newer or _content(held) == _content(draft.resource):
         return None
     return draft.resource
@@ -48,19 +55,55 @@ def clock_after(held: Clock, draft: Draft) -> Clock:
     if draft.steps:
         message, rank = max((held.message, held.rank), (draft.clock.message, draft.clock.rank))
         return Clock(max(held.clinical, draft.clock.clinical), message, rank)
-    return max(held, draft.clock) if draft.merge == "enrich" else draft.clock
+    if draft.merge == "promote":
+        return replace(held, rank=PROMOTED)
+    if _completes_promoted(draft, held):
+        return replace(draft.clock, rank=PROMOTED)
+    return draft.clock if draft.merge == "replace" and is_newer(draft.clock, held) else max(held, draft.clock)
+
+
+def _completes_promoted(draft: Draft, held: Clock) -> bool:
+    """A preliminary of something promoted: its content may be newer than what was promoted, its status is not."""
+    return held.rank == PROMOTED and draft.merge == "replace" and draft.clock.rank < FINAL_RANK
+
+
+def _promoted(held: Json, held_clock: Clock, draft: Draft) -> Json | None:
+    """`U` makes final whatever preliminary there is or comes, in either order (table 0085); finals and corrections need none."""
+    if draft.merge == "promote":
+        content, status = held, draft.resource
+        if held_clock.rank >= FINAL_RANK:
+            return None
+    else:
+        content, status = draft.resource, held
+        if not is_newer(replace(draft.clock, rank=PROMOTED), held_clock):
+            return None
+    merged = {key: value for key, value in content.items() if key not in _STATUS} | {key: status[key] for key in _STATUS if key in status}
+    return None if _content(merged) == _content(held) else merged
+
+
+def _without_results(resource: Json) -> bool:
+    """A report of which only the state was sent (OBR without OBX)."""
+    return resource["resourceType"] == "DiagnosticReport" and not any(name in resource for name in CONTENT)
 
 
 def is_newer(incoming: Clock, held: Clock) -> bool:
-    """Does the incoming version replace the held one? Equal clocks: the later arrival stands (a resend with the same times is the same content)."""
-    demoted = incoming.rank < FINAL_RANK <= held.rank or incoming.rank < CORRECTED_RANK <= held.rank < RETRACTED_RANK
+    """Does the incoming version replace the held one? Equal clocks: the later arrival stands (a resend with the same times is the same content).
+
+    The report's time decides first (OBR-22). Where it does not, what is further along stands, whenever it was sent: a queue sent again is stamped anew.
+    """
     if incoming.clinical and held.clinical and incoming.clinical != held.clinical:
         return incoming.clinical > held.clinical
-    if demoted:
-        return False
+    levels = _level(incoming.rank), _level(held.rank)
+    if levels[0] != levels[1]:
+        return levels[0] > levels[1]
     if incoming.message != held.message:
         return incoming.message > held.message
     return incoming.rank >= held.rank
+
+
+def _level(rank: int) -> int:
+    """Preliminary; final, or cancelled; corrected, or taken back."""
+    return 0 if rank < FINAL_RANK else 2 if CORRECTED_RANK <= rank < CANCELLED_RANK or rank >= RETRACTED_RANK else 1
 
 
 def _stepped(held: Json, held_clock: Clock, draft: Draft) -> Json | None:

@@ -32,14 +32,19 @@ CODECS: Final = {
     "GB 18030-2000": "gb18030",
     "KS X 1001": "euc_kr",
     "BIG-5": "big5",
+    "GB18030": "gb18030",
     "UNICODE": "utf-8",
     "UNICODE UTF-8": "utf-8",
     "UNICODE UTF-16": "utf-16",
     "UNICODE UTF-32": "utf-32",
     "UTF-8": "utf-8",  # not in the table, common in practice
-    "UTF8": "utf-8",
+    "US-ASCII": "ascii",
 }
+_SPELLING: Final = re.compile(r"[^A-Z0-9]")
+"""What spellings of one name differ in: `8859/1`, `8859-1`, `ISO-8859-1`; `ISO IR87`, `ISO_IR 87`."""
 _SINGLE_BYTE: Final = re.compile(r"iso8859-|ascii")
+_WESTERN: Final = ("iso8859-1", "iso8859-15")
+_C1: Final = re.compile(rb"[\x80-\x9f]")
 _MSH18: Final = Location("MSH", 1, 18)
 _WIDE_MARKS: Final = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _WIDE_STARTS: Final = ((b"M\x00S\x00H\x00", "utf-16-le"), (b"\x00M\x00S\x00H", "utf-16-be"))
@@ -56,10 +61,23 @@ def decode(raw: bytes) -> tuple[str, str, list[Finding]]:
             except UnicodeDecodeError:
                 break
     name = declared(raw)
-    codec = CODECS.get(name, "")
+    codec = codec_of(name)
     if raw.isascii() and not codec.startswith("iso2022"):
         return raw.decode("ascii"), codec if _SINGLE_BYTE.match(codec) else "utf-8", []
     return _decode_declared(raw, name, codec)
+
+
+def codec_of(name: str) -> str:
+    """The Python codec of a set of table 0211 however its name is spelled; "" for one we do not know."""
+    return _SPELLED.get(_spelled(name), "")
+
+
+def _spelled(name: str) -> str:
+    text = _SPELLING.sub("", name.upper())
+    return text.removeprefix("ISO") if text.startswith("ISO8859") else text
+
+
+_SPELLED: Final = {_spelled(name): codec for name, codec in CODECS.items()}
 
 
 def declared(raw: bytes) -> str:
@@ -72,13 +90,15 @@ def declared(raw: bytes) -> str:
         return ""
     repeat = fields[1][1:2] or b"~"
     sets = [s.decode("ascii", "replace").strip().upper() for s in fields[17].split(repeat)]
-    return next((s for s in sets if s and CODECS.get(s) != "ascii"), next((s for s in sets if s), ""))
+    return next((s for s in sets if s and codec_of(s) != "ascii"), next((s for s in sets if s), ""))
 
 
 def _decode_declared(raw: bytes, name: str, codec: str) -> tuple[str, str, list[Finding]]:
     order = [codec] if codec and codec != "ascii" else []
     if not codec or _SINGLE_BYTE.match(codec):
         order = ["utf-8", *order]  # text that is valid UTF-8 beyond ASCII is UTF-8, whatever a single-byte declaration says
+    if codec in _WESTERN and _C1.search(raw):
+        order[-1:] = ["cp1252", codec]  # ISO 8859 has control characters where Windows has quotes, dashes and the euro
     for candidate in dict.fromkeys([*order, "utf-8", "cp1252", "latin-1"]):
         try:
             text = raw.decode(candidate)

@@ -90,7 +90,7 @@ def assign(ctx: Context, focus: Draft | None) -> None:
         make = _MAKERS.get(draft.resource["resourceType"])
         if make is not None and not draft.keys:
             draft.keys = make(draft, scope)
-        if draft.merge == "replace":
+        if draft.merge != "enrich" or draft.resource["resourceType"] == "DiagnosticReport":
             draft.keys = tuple(_apart(k, taken) for k in draft.keys)
         taken.update(draft.keys)
 
@@ -182,7 +182,7 @@ def _within_report(kind: str, code_name: str) -> Callable[[Draft, Scope], Keys]:
         if owner is not None and owner is not draft:
             base = identity.first(owner.keys)
         else:
-            base = "\t".join((scope.sender, scope.subject(resource), _when(resource, "effective") or _when(resource.get("context", {}), "")))
+            base = "\t".join((scope.sender, scope.subject(resource), _when(resource, "effective")))
         parts = (base, code_text(resource.get(code_name)), _sub_id(resource))
         return (key(kind, *parts, scope.ordinal(kind, *parts)),)
 
@@ -235,11 +235,29 @@ def _encounter(draft: Draft, scope: Scope) -> Keys:
     return found or (key("Encounter", scope.sender, scope.subject(resource), began),)
 
 
-def _claim(draft: Draft, scope: Scope) -> Keys:
+def _claim_response(draft: Draft, scope: Scope) -> Keys:
+    """By the payer's number, and by the question it answers: first pending, then granted, is one answer."""
     resource = draft.resource
+    insurer, subject = scope.of(resource.get("insurer")), scope.subject(resource)
     number = resource.get("preAuthRef", "")
-    about = number or digest(resource.get("preAuthPeriod"), resource.get("created"))
-    return (key("ClaimResponse", scope.of(resource.get("insurer")), about, scope.subject(resource)),)
+    asked = resource.get("request", {}).get("identifier")
+    granted = (key("ClaimResponse", insurer, number, subject),) if number else ()
+    if asked:
+        parts = (scope.sender, identity.id_text(asked), subject)
+        return (*granted, key("ClaimResponse:request", *parts, scope.ordinal("ClaimResponse", *parts)))
+    return granted or (key("ClaimResponse", insurer, digest(resource.get("preAuthPeriod"), resource.get("created")), subject),)
+
+
+def _claim(draft: Draft, scope: Scope) -> Keys:
+    """By its numbers; else by patient and what is asked for, within the sender: changed or taken back, it is the same question."""
+    resource = draft.resource
+    asked = [code_text(item.get("productOrService")) for item in resource.get("item", ())]
+    return by_identifiers("Claim", resource) or (key("Claim", scope.sender, scope.subject(resource), digest(asked)),)
+
+
+def _eligibility(draft: Draft, scope: Scope) -> Keys:
+    resource = draft.resource
+    return (key("CoverageEligibilityRequest", scope.sender, scope.subject(resource), str(resource.get("created", ""))),)
 
 
 def _appointment(draft: Draft, scope: Scope) -> Keys:
@@ -261,7 +279,9 @@ _MAKERS: Final[dict[str, Callable[[Draft, Scope], Keys]]] = {
     "AllergyIntolerance": _numbered("AllergyIntolerance", "code"),
     "Procedure": _numbered("Procedure", "code", "performedDateTime"),
     "Consent": _numbered("Consent", "category", "dateTime", "provision"),
-    "ClaimResponse": _claim,
+    "Claim": _claim,
+    "ClaimResponse": _claim_response,
+    "CoverageEligibilityRequest": _eligibility,
     "DiagnosticReport": _report,
     "ImagingStudy": _numbered("ImagingStudy"),
     "Specimen": _specimen,

@@ -28,6 +28,20 @@ def patient(name: str, msh18: str, codec: str) -> bytes:
     [
         ("8859/1", "iso8859-1", "Müller"),
         ("8859/2", "iso8859-2", "Dvořák"),
+        ("8859/3", "iso8859-3", "Ġorġ"),
+        ("8859/4", "iso8859-4", "Ķēniņš"),
+        ("8859/6", "iso8859-6", "محمد"),
+        ("8859/7", "iso8859-7", "Παπαδόπουλος"),
+        ("8859/8", "iso8859-8", "כהן"),
+        ("8859/9", "iso8859-9", "Yılmaz"),
+        ("ISO-8859-2", "iso8859-2", "Dvořák"),
+        ("8859-5", "iso8859-5", "Иванов"),
+        ("ISO_IR 87", "iso2022_jp", "山田"),
+        ("ASCII~ISO IR87~ISO IR159", "iso2022_jp_2", "丂山"),
+        ("ISO IR159", "iso2022_jp_2", "丂山"),
+        ("BIG-5", "big5", "王小明"),
+        ("GB18030", "gb18030", "王小明"),
+        ("utf8", "utf-8", "Dvořák"),
         ("8859/5", "iso8859-5", "Иванов"),
         ("8859/15", "iso8859-15", "Šœ€"),
         ("UNICODE UTF-8", "utf-8", "Dvořák"),
@@ -46,6 +60,25 @@ def test_utf8_under_a_latin_declaration_is_read_as_utf8_and_said():
     read = v2.read(patient("Müller", "8859/1", "utf-8"))
     assert read.segments[1].value(5) == "Müller"
     assert [(f.severity, str(f.where)) for f in read.findings] == [("warning", "MSH[1]-18")]
+
+
+@pytest.mark.parametrize("msh18", ["8859/1", "8859/15"])
+def test_windows_quotes_under_a_latin_declaration_are_read_and_said(msh18):
+    read = v2.read(patient("d’Orléans – 5 €", msh18, "cp1252"))
+    assert read.segments[1].value(5) == "d’Orléans – 5 €"
+    assert [(f.severity, str(f.where)) for f in read.findings] == [("warning", "MSH[1]-18")]
+
+
+@pytest.mark.parametrize("msh18", ["", "ASCII", "8859/1", "UNICODE UTF-8", "~ISO IR87", "GB 18030-2000", "nonsense"])
+@given(name=st.text(alphabet=st.characters(codec="cp1252", categories=("L", "N", "P", "Sc")), min_size=1, max_size=12))
+def test_whatever_is_declared_a_name_comes_out_without_control_characters(msh18, name):
+    for codec in ("cp1252", "utf-8"):
+        sent = encode(name, field="|", component="^", repetition="~", escape="\\", subcomponent="&")
+        result = v2.map_message(v2.read(message(PID.replace("Doe", sent), msh18=msh18).decode().encode(codec)), TABLES, v2.Site())
+        family = only(result, "Patient")["name"][0]["family"]
+        assert family
+        assert not CONTROLS.search(family)
+        assert family == name or codec != "utf-8" or msh18 in ("~ISO IR87", "GB 18030-2000")
 
 
 def test_latin_without_declaration_is_read_and_said():

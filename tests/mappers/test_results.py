@@ -8,6 +8,7 @@ import json
 
 import pytest
 
+from fhir_gateway.validation import validate
 from mappers import v2
 from tests.mappers.build import PID, drafts, kept_values, mapped, observation, only, resources, warnings
 from tests.mappers.test_referral import pointed
@@ -45,7 +46,7 @@ def test_a_value_of_each_type(value_type, sent, element, value):
 
 @pytest.mark.parametrize("code", "ABCDFINOPRSUVWX")
 def test_every_result_status_has_a_fhir_status_and_keeps_its_letter(code):
-    found = only(observation("ST", "x", f11=code), "Observation")
+    found = only(observation("ST", "" if code == "N" else "x", f11=code), "Observation")
     assert found["status"] in {"registered", "preliminary", "final", "amended", "corrected", "cancelled", "entered-in-error"}
     if code in "BINORSUV":  # what the guide leaves blank
         assert found["_status"]["extension"][0]["valueCodeableConcept"]["coding"][0]["code"] == code
@@ -105,10 +106,59 @@ def test_the_encodings_of_embedded_data(encoding, sent, data):
     assert base64.b64decode(only(result, "Binary")["data"]) == data
 
 
+@pytest.mark.parametrize(
+    ("sent", "mime"),
+    [
+        ("JVBERi0xLjQ=", "application/pdf"),  # nothing but the data
+        ("Base64^JVBERi0xLjQ=", "application/pdf"),
+        ("AP^PDF^Base64^JVBERi0xLjQ=", "application/pdf"),
+        ("AP^PDF^Base64^JVBERi0xLjQ=^", "application/pdf"),
+        ("PDF^JVBERi0xLjQ=", "application/pdf"),
+    ],
+)
+def test_components_left_out_are_reported_and_the_data_found(sent, mime):
+    result = mapped(PID, OBR, f"OBX|1|ED|1^Doc||{sent}||||||F")
+    assert base64.b64decode(only(result, "Binary")["data"]) == b"%PDF-1.4"
+    assert only(result, "DocumentReference")["content"][0]["attachment"]["contentType"] == mime
+    assert [(f.code, str(f.where)) for f in warnings(result)] == [("101", "OBX[1]-5.5")]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    ["JVBERi0xLjQ", "JVBERi0x\\X0D0A\\LjQ=", "JVBERi0x\\.br\\LjQ=", "data:application/pdf;base64,JVBERi0xLjQ=", " JVBERi0x LjQ= "],
+    ids=["no padding", "line ends", "br", "data url", "spaces"],
+)
+def test_base64_as_people_send_it(sent):
+    result = mapped(PID, OBR, f"OBX|1|ED|1^Doc||EHR^AP^PDF^Base64^{sent}||||||F")
+    assert base64.b64decode(only(result, "Binary")["data"]) == b"%PDF-1.4"
+    assert warnings(result) == []
+
+
+def test_base64_declared_as_text_is_read_as_base64_and_said():
+    result = mapped(PID, OBR, "OBX|1|ED|1^Doc||EHR^AP^PDF^A^JVBERi0xLjQ=||||||F")
+    assert base64.b64decode(only(result, "Binary")["data"]) == b"%PDF-1.4"
+    assert [(f.code, str(f.where)) for f in warnings(result)] == [("102", "OBX[1]-5.4")]
+
+
+def test_separators_in_an_embedded_text_belong_to_it():
+    result = mapped(PID, OBR, "OBX|1|ED|1^Doc||EHR^TX^PLAIN^A^a^b&c||||||F")
+    assert base64.b64decode(only(result, "Binary")["data"]) == b"a^b&c"
+
+
+@pytest.mark.parametrize(("kind", "sent"), [("NM", "+0"), ("NM", "007"), ("NM", "5."), ("NM", "-0.50"), ("SN", ">^010"), ("CQ", "007^mg")])
+def test_a_number_keeps_the_digits_it_was_sent_with(kind, sent):
+    found = only(observation(kind, sent), "Observation")
+    assert validate(found) == []
+    digits = sent.split("^")[1] if kind == "SN" else sent.split("^")[0]
+    value = found["valueQuantity"]
+    assert str(value["value"]) == digits or kept_values(value) == {"OBX-5": digits}
+
+
 def test_bad_base64_costs_the_data_and_nothing_else():
     result = mapped(PID, OBR, "OBX|1|ED|1^Doc||X^AP^PDF^Base64^!!not base64!!||||||F", "OBX|2|ST|2^b||fine||||||F")
     assert [(f.severity, f.code, str(f.where)) for f in warnings(result)] == [("warning", "102", "OBX[1]-5.5")]
     document = only(result, "DocumentReference")
+    assert validate(document) == []
     assert kept_values(document)["OBX-5.5"] == "!!not base64!!"
     assert document["content"][0]["attachment"]["contentType"] == "application/pdf"
     assert only(result, "Observation")["valueString"] == "fine"

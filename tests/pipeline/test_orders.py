@@ -118,9 +118,7 @@ def test_word_of_how_it_stands_is_kept_with_the_case_and_moves_nothing(told: Tol
 
 
 def test_a_reply_about_a_referral_opens_no_case_and_changes_none(told: Told) -> None:
-    reply = messages.order(
-        "RRI^I12", "RF1|R^Rejected^HL70283|||||REF-1^NORTHSIDE", "PRD|RT^Referred to^HL70286|Lund^Ola", made="20260912080000-0500", first=True
-    )
+    reply = messages.order("RRI^I12", "RF1|R^Rejected^HL70283|||||REF-1^NORTHSIDE", "PRD|RT^Referred to^HL70286|Lund^Ola", made="20260912080000-0500")
     assert told.receives(reply)[0] == "AA"
     assert told.cases() == []
     told.receives(messages.referral())

@@ -12,8 +12,7 @@ from typing import Final
 
 from mappers.result import Json
 from mappers.v2.context import Context
-from mappers.v2.datatypes.text import part
-from mappers.v2.message import Repetition
+from mappers.v2.message import SUB, Repetition
 
 # First bytes, most specific first (file format specifications; DICOM part 10: "DICM" after a 128-byte preamble is checked apart)
 MAGIC: Final = (
@@ -56,6 +55,11 @@ SUBTYPES: Final = {
 }
 PLAIN: Final = "text/plain; charset=utf-8"
 UNKNOWN: Final = "application/octet-stream"
+_PLAIN_WORDS: Final = frozenset({"a"})  # table 0299
+_HEX_WORDS: Final = frozenset({"hex"})
+_ENCODINGS: Final = frozenset({"base64", *_PLAIN_WORDS, *_HEX_WORDS})
+_DISGUISED: Final = ("JVBERi0", "e1xydGY", "iVBORw0KGgo", "/9j/", "SUkqA", "TU0AK", "UEsDB")  # how PDF, RTF, PNG, JPEG, TIFF and ZIP begin in base64
+_URL_SAFE: Final = str.maketrans("-_", "+/")
 _MIME: Final = re.compile(r"[a-z]+/[a-z0-9.+-]+", re.IGNORECASE)
 
 
@@ -86,16 +90,45 @@ def attachment(data: bytes, mime: str, url: str) -> Json:
     return {"contentType": mime, "url": url, "size": len(data), "hash": digest}
 
 
-def decoded(repetition: Repetition, ctx: Context) -> bytes | None:
-    """The bytes of an ED: ED.4 Base64, Hex or A (text, as it stands). Bad content: reported at ED.5 (102) and None."""
-    encoding = part(repetition, 4).casefold()
-    text = repetition[4] if len(repetition) > 4 else ""
+def embedded(repetition: Repetition, ctx: Context) -> tuple[Repetition, str]:
+    """ED as (source, type, subtype, encoding) and its data. Components left out are reported (101) and found by their looks: data are what follows the
+    encoding, or else what is longest; separators nobody escaped in a text belong to it.
+    """
+    d = ctx.message.delimiters
+    encodings = [n for n, word in enumerate(repetition[:-1]) if word.strip().casefold() in _ENCODINGS]
+    if len(repetition) > 4 and (not encodings or 3 in encodings):
+        return repetition[:4], d.component.join(repetition[4:]).rstrip(d.component).replace(SUB, d.subcomponent)
+    if not any(word.strip() for word in repetition):
+        return repetition, ""
+    ctx.find("101", "components of ED missing: source, type, subtype, encoding, data", 5)
+    at = encodings[0] + 1 if encodings else max(range(len(repetition)), key=lambda n: len(repetition[n]))
+    before = [word for word in repetition[:at] if word]
+    encoding = before.pop() if encodings else ""
+    described = ["", *before, "", ""][:3] if len(before) < 3 else before[:3]
+    return [*described, encoding], repetition[at].replace(SUB, d.subcomponent)
+
+
+def decoded(encoding: str, text: str, ctx: Context) -> bytes | None:
+    """The bytes of ED.5: ED.4 says Base64 (also when it says nothing), Hex or A (text, as it stands). Bad content: reported at ED.5 (102) and None."""
+    word = encoding.strip().casefold()
     if not text or text == '""':
         return None
-    if encoding == "a":
+    if word in _PLAIN_WORDS and not text.startswith(_DISGUISED):
         return text.encode()
+    if word in _PLAIN_WORDS:
+        ctx.find("102", "base64 declared as text in ED.4: read as base64", 4)
     try:
-        return bytes.fromhex(text) if encoding == "hex" else base64.b64decode("".join(text.split()), validate=True)
+        return bytes.fromhex(text) if word in _HEX_WORDS else _base64(text)
     except (binascii.Error, ValueError):
         ctx.find("102", "data is not in the encoding ED.4 declares", 5)
         return None
+
+
+def _base64(text: str) -> bytes:
+    """RFC 4648, also with line breaks, without padding, in the alphabet for URLs, or behind a `data:` prefix. Raises ValueError for anything else."""
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    data = "".join(text.split())
+    if "-" in data or "_" in data:
+        data = data.translate(_URL_SAFE)
+    return base64.b64decode(data + "=" * (-len(data) % 4), validate=True)

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Final
 
 from mappers.result import Json
-from mappers.v2.context import Context
+from mappers.v2.context import Context, kept
 from mappers.v2.datatypes.codes import coding_system
 from mappers.v2.datatypes.text import one_line, part, subs
 from mappers.v2.message import Repetition
@@ -45,7 +45,15 @@ def quantity(value: str, units: Repetition, ctx: Context, component: int = 1) ->
     if found is None:
         ctx.find("102", "not a number", component)
         return None
-    return {"value": found, **unit(units, ctx)}
+    return measured(value, found, units, ctx)
+
+
+def measured(text: str, found: Decimal, units: Repetition, ctx: Context) -> Json:
+    """Quantity of a number; where a Decimal does not say it as it was sent (`+0`, `007`, `5.`), the text goes along."""
+    out: Json = {"value": found, **unit(units, ctx)}
+    if str(found) != text:
+        out["extension"] = [kept(ctx.place(), text)]
+    return out
 
 
 @takes(1)
@@ -111,7 +119,7 @@ def structured(repetition: Repetition, units: Repetition, ctx: Context) -> Json 
         return _as_text(repetition)
     if left is not None and not separator and not second:
         comparator = COMPARATORS.get(sign, "")
-        return {"valueQuantity": {"value": left, **({"comparator": comparator} if comparator else {}), **unit(units, ctx)}}
+        return {"valueQuantity": {**measured(first, left, units, ctx), **({"comparator": comparator} if comparator else {})}}
     if left is None or right is None or sign in ("<", "<=", ">", ">="):
         return _as_text(repetition)
     if separator == "-":

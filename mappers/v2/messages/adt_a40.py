@@ -30,11 +30,11 @@ LINKS: Final = {
 def map_merge(ctx: Context) -> Draft:
     """A40: each PID survives, the number in its MRG goes. The answer is the first survivor."""
     survivors = []
-    for number, group in enumerate(_groups(ctx), 1):
+    for number, group in enumerate(patient_groups(ctx), 1):
         merged = group[0].of("MRG")
         if not merged:
             raise Refused([Finding("error", "100", "PID without the MRG that says which number was merged into it", Location("PID", number))], "AE")
-        survivor = _subject(group, ctx)
+        survivor = subject(group, ctx)
         for node in merged:
             old = _identified(node, 1, prior(node, ctx), ctx)
             _apart(survivor, old)
@@ -60,16 +60,16 @@ def map_unlink(ctx: Context) -> Draft:
 
 
 def _two(ctx: Context) -> tuple[Draft, Draft]:
-    groups = _groups(ctx)
+    groups = patient_groups(ctx)
     if len(groups) != 2:
         raise Refused(
             [Finding("error", "100", "the event is about two patients: two PID are needed", Location("PID", min(len(groups) + 1, 3)))], "AE"
         )
-    first, second = (_subject(group, ctx) for group in groups)
+    first, second = (subject(group, ctx) for group in groups)
     return first, second
 
 
-def _groups(ctx: Context) -> list[list[Node]]:
+def patient_groups(ctx: Context) -> list[list[Node]]:
     """The root's segments by PID, each PID first; what stands before the first PID is the first one's."""
     groups: list[list[Node]] = []
     early: list[Node] = []
@@ -82,7 +82,7 @@ def _groups(ctx: Context) -> list[list[Node]]:
     return groups
 
 
-def _subject(group: list[Node], ctx: Context) -> Draft:
+def subject(group: list[Node], ctx: Context) -> Draft:
     """The Patient of a group, with its relatives and visits."""
     ctx.patient = ctx.new("Patient")
     holder = Node(ctx.message.segments[0], group)

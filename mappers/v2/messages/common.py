@@ -10,7 +10,7 @@ from mappers.result import Draft
 from mappers.v2.context import Context, reference
 from mappers.v2.groups import Node
 from mappers.v2.segments.al1 import allergy
-from mappers.v2.segments.aut import authorization
+from mappers.v2.segments.aut import UNNAMED, authorization
 from mappers.v2.segments.dg1 import condition
 from mappers.v2.segments.documents import document, gather, is_document
 from mappers.v2.segments.gt1 import guaranteed
@@ -110,10 +110,12 @@ def _priority(held: Draft) -> dict[str, int]:
 
 
 def cover(claims: Iterable[Draft], coverages: list[Draft]) -> None:
-    """Authorisations name the Coverage they fall under when only one can be meant."""
+    """Authorisations name the Coverage they fall under when only one can be meant, and its payor where they name none."""
     if len(coverages) == 1:
         for claim in claims:
             claim.resource.setdefault("insurance", [{"sequence": 1, "focal": True, "coverage": reference(coverages[0])}])
+            if claim.resource["insurer"] == UNNAMED:
+                claim.resource["insurer"] = dict(coverages[0].resource["payor"][0])
 
 
 def loose_results(root: Node, ctx: Context) -> list[Draft]:
@@ -126,10 +128,10 @@ def results_of(nodes: list[Node], ctx: Context) -> list[Draft]:
     return [document(run, ctx) if is_document(run) else observation(run[0], ctx) for run in gather(nodes)]
 
 
-def taken_notes(root: Node) -> list[Node]:
-    """The NTE about the message as a whole, taken out of the tree: those behind MSH, MSA or PID, which is where such a message ends."""
+def taken_notes(root: Node, *ends: str) -> list[Node]:
+    """The NTE about the message as a whole, taken out of the tree: those behind MSH, MSA or PID, or whatever else such a message may end with."""
     found: list[Node] = []
-    for parent in (root, *root.of("MSA", "PID")):
+    for parent in (root, *root.of("MSA", "PID", *ends)):
         found += parent.of("NTE")
         parent.children = [child for child in parent.children if child.segment.name != "NTE"]
     return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from mappers.result import Clock, Draft, Finding, Json
+from mappers.result import PROMOTED, Clock, Draft, Finding, Json
 from mappers.v2.context import Context, reference
 from mappers.v2.datatypes.times import utc
 from mappers.v2.groups import Node
@@ -37,7 +37,8 @@ RANK: Final = {
     "entered-in-error": 90,
 }
 # What alone does not make an order worth a resource of its own
-_BARE: Final = frozenset({"resourceType", "status", "_status", "intent", "subject", "code", "authoredOn", "_authoredOn"})
+_BARE: Final = frozenset({"resourceType", "intent", "subject", "code"})
+CONTENT: Final = ("result", "presentedForm", "imagingStudy", "specimen")
 
 
 def order(orc: Node | None, obr: Node | None, ctx: Context) -> tuple[Draft | None, Draft]:
@@ -59,6 +60,8 @@ def order(orc: Node | None, obr: Node | None, ctx: Context) -> tuple[Draft | Non
         report.resource.setdefault("basedOn", []).insert(0, reference(request))
         ctx.add(request)
     _relate(made, report, request if has_request else None, ctx)
+    if not any(name in report.resource for name in CONTENT):
+        report.merge = "enrich"  # OBR without OBX says how far the report is come, not that it has no results
     return (request if has_request else None), report
 
 
@@ -128,7 +131,7 @@ def _bundle_results(orc: Node | None, obr: Node | None, report: Draft, specimens
         else:
             source = by_node.get(id(run[0].specimen)) if run[0].specimen else None
             found = observation(run[0], ctx, source or (specimens[0] if len(specimens) == 1 else None))
-            found.clock = report.clock
+            _weigh(found, run[0], report)
             resource.setdefault("result", []).append(reference(found))
         made.append(found)
     for study in (n for parent in (orc, obr) if parent for n in parent.of("ZDS")):
@@ -138,6 +141,13 @@ def _bundle_results(orc: Node | None, obr: Node | None, report: Draft, specimens
     if specimens:
         resource["specimen"] = [reference(s) for s in specimens]
     return made
+
+
+def _weigh(found: Draft, node: Node, report: Draft) -> None:
+    """A result is as new as its report and as far along as it says itself. U without a value makes final what was sent before (table 0085)."""
+    found.clock = replace(report.clock, rank=RANK.get(found.resource["status"], 0))
+    if node.segment.value(11) == "U" and not node.segment.raw(5):
+        found.merge, found.clock = "promote", Clock(rank=PROMOTED)
 
 
 def _withdraw(report: Draft, made: list[Draft], obr: Node | None, ctx: Context) -> None:

@@ -20,6 +20,7 @@ from mappers.v2.message import Repetition
 from mappers.v2.segments.msh import ABSENT
 from mappers.v2.table import field, keep, segment, takes, target
 
+UNNAMED: Final[Json] = {"display": "payer not named"}
 CLAIM_TYPE: Final = "http://terminology.hl7.org/CodeSystem/claim-type"
 
 
@@ -95,5 +96,5 @@ def complete_claim(draft: Draft, ctx: Context) -> None:
             set_primitive(resource, "created", made)
         else:
             resource["_created"] = {"extension": [ABSENT]}
-    resource.setdefault("insurer", {"display": "payer not named"})
+    resource.setdefault("insurer", dict(UNNAMED))
     resource["outcome"] = "complete" if "preAuthRef" in resource else "queued"

@@ -9,13 +9,13 @@ and reported.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from mappers.result import Draft, Json, Told
 from mappers.v2.context import Context, kept, reference
 from mappers.v2.datatypes.codes import as_extension, coded, cwe
-from mappers.v2.datatypes.documents import PLAIN, attachment, decoded, named, sniff
+from mappers.v2.datatypes.documents import PLAIN, attachment, decoded, embedded, named, sniff
 from mappers.v2.datatypes.ids import ei
 from mappers.v2.datatypes.parties import xcn
 from mappers.v2.datatypes.text import ft, part
@@ -200,12 +200,13 @@ def _attachments(node: Node, ctx: Context, draft: Draft) -> list[Json]:
 
 def _embedded(repetition: Repetition, ctx: Context, draft: Draft) -> Json:
     """ED: source application, type, subtype, encoding, data."""
-    kind, subtype = part(repetition, 2), part(repetition, 3)
-    _keep(repetition, (1, 2, 3), ctx, draft)
-    data = decoded(repetition, ctx)
+    described, text = embedded(repetition, ctx)
+    kind, subtype = part(described, 2), part(described, 3)
+    _keep(repetition, (1, 2, 3) if len(repetition) > 4 else (), ctx, draft)
+    data = decoded(part(described, 4), text, ctx)
     if data is None:
-        _keep(repetition, (4, 5), ctx, draft)
-        return {"contentType": named(kind, subtype)}
+        _keep(repetition, range(4 if len(repetition) > 4 else 1, len(repetition) + 1), ctx, draft)
+        return {"contentType": named(kind, subtype), "_url": {"extension": [ABSENT]}}
     return _binary(data, sniff(data, kind, subtype), ctx)
 
 
@@ -220,7 +221,7 @@ def _pointer(repetition: Repetition, ctx: Context, draft: Draft) -> Json:
     return out
 
 
-def _keep(repetition: Repetition, components: tuple[int, ...], ctx: Context, draft: Draft) -> None:
+def _keep(repetition: Repetition, components: Iterable[int], ctx: Context, draft: Draft) -> None:
     for component in components:
         if text := part(repetition, component):
             draft.resource.setdefault("extension", []).append(kept(f"{ctx.place()}.{component}", text))

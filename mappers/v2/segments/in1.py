@@ -202,8 +202,8 @@ def coverage(node: Node, ctx: Context, request: Draft | None) -> tuple[Draft, li
     IN1.map(node.segment, ctx, Coverage=draft, **others)
     for extra in node.of("IN2"):
         IN2.map(extra.segment, ctx, Coverage=draft, **others)
-    claims = [_certification(extra, draft, ctx, request) for extra in node.of("IN3")]
     _complete(draft, payor, ctx)
+    claims = [_certification(extra, draft, ctx, request) for extra in node.of("IN3")]
     if self_insured:
         draft.resource["subscriber"] = reference(ctx.patient)
     elif not unnamed:
@@ -233,5 +233,6 @@ def _certification(node: Node, held: Draft, ctx: Context, request: Draft | None)
         return None
     IN3.map(node.segment, ctx, ClaimResponse=claim, **about)
     claim.resource["insurance"] = [{"sequence": 1, "focal": True, "coverage": reference(held)}]
+    claim.resource["insurer"] = dict(held.resource["payor"][0])
     complete_claim(claim, ctx)
     return ctx.add(claim)

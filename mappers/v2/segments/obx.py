@@ -226,7 +226,7 @@ def observation(node: Node, ctx: Context, specimen: Draft | None = None) -> Draf
     resource["subject"] = reference(ctx.patient)
     if specimen is not None:
         resource["specimen"] = reference(specimen)
-    if node.segment.value(11) == "N":
+    if node.segment.value(11) == "N" and not any(name.startswith("value") for name in resource):  # invariant obs-6
         resource["dataAbsentReason"] = NOT_ASKED
     followers(node, draft, ctx)
     return draft

@@ -15,7 +15,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class SearchParameter:
-    """One parameter of one type ("Resource" for every type). kind: token, string, reference, date or uri. targets: types a reference may point at."""
+    """One parameter of one type ("Resource" for every type). kind: token, string, reference, date, uri, number or quantity. targets: types a reference may point at."""
 
     url: str
     type: str
@@ -29,6 +29,10 @@ class SearchParameter:
     def name(self) -> str:
         """`Patient.identifier`: what its search rows are filed under."""
         return f"{self.type}.{self.code}"
+
+    def of(self, type: str) -> str:
+        """The same on a resource of a type: a parameter of every type is filed under each."""
+        return f"{type}.{self.code}"
 
 
 @cache

@@ -34,6 +34,7 @@ from fhir_gateway.pipeline.paperwork import Paperwork
 from fhir_gateway.pipeline.replay import Replay
 from fhir_gateway.pipeline.results import RawMessage, Written
 from fhir_gateway.pipeline.search import matches, searched
+from fhir_gateway.pipeline.searchall import searched_over
 from fhir_gateway.pipeline.submissions import BundleIntake
 from fhir_gateway.pipeline.translate import translated
 from fhir_gateway.security.principal import GATEWAY, Principal
@@ -282,10 +283,18 @@ class Gateway:
         self._audit(principal, "questionnaire", "PlanDefinition", id)
         return form
 
-    def search(self, principal: Principal, type: str, pairs: list[tuple[str, str]], base: str, *, lenient: bool = False) -> Json:
-        """A searchset Bundle; `base` is what its links are built from. Unknown parameters are refused, or named and ignored when lenient."""
+    def search(
+        self, principal: Principal, type: str, pairs: list[tuple[str, str]], base: str, *, lenient: bool = False, patient: str | None = None
+    ) -> Json:
+        """A searchset Bundle; `base` is what its links are built from. Unknown parameters are refused, or named and ignored when lenient.
+
+        type: "" for a search over several. patient: id of the Patient whose compartment alone is searched.
+        """
         with translated(), self.store.snapshot(principal) as tx:
-            found = searched(tx, type, pairs, base, self.settings, lenient=lenient)
+            if type:
+                found = searched(tx, type, pairs, base, self.settings, lenient=lenient, patient=patient)
+            else:
+                found = searched_over(tx, pairs, base, self.settings, lenient=lenient)
         self._audit(principal, "search", type, detail=",".join(sorted({name for name, _ in pairs})))
         for name in matches(found):
             self._audit(principal, "found", *name)

@@ -14,7 +14,7 @@ from profiles.canonical import canonical
 Json = dict[str, Any]
 
 INTERACTIONS: Final = ("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type")
-SYSTEM_INTERACTIONS: Final = ("transaction", "batch", "history-system")
+SYSTEM_INTERACTIONS: Final = ("transaction", "batch", "history-system", "search-system")
 OPERATIONS: Final[dict[str, tuple[str, ...]]] = {"PlanDefinition": ("questionnaire",), "ServiceRequest": ("completeness", "opinion")}
 """Type → operations on it; profiles/operationdefinition has the definition of each."""
 SERVED_SINCE: Final = "2026-11-22"
@@ -53,6 +53,10 @@ def _security(gateway: Gateway) -> str:
 def _resources(update_as_create: bool) -> list[Json]:
     by_type: dict[str, list[Json]] = {}
     common: list[Json] = []
+    references = [(p.type, p.code, p.targets) for p in searchparameters.load() if p.kind == "reference"]
+    pointing: dict[str, list[str]] = {}
+    for holder, code, _ in references:
+        pointing.setdefault(holder, []).append(code)
     for parameter in searchparameters.load():
         entry = {"name": parameter.code, "definition": parameter.derived_from or parameter.url, "type": parameter.kind}
         (common if parameter.type == "Resource" else by_type.setdefault(parameter.type, [])).append(entry)
@@ -67,6 +71,8 @@ def _resources(update_as_create: bool) -> list[Json]:
             "conditionalRead": "full-support",
             "conditionalUpdate": True,
             "conditionalDelete": "single",
+            "searchInclude": ["*", *(f"{type}:{name}" for name in pointing.get(type, ()))],
+            **({"searchRevInclude": pointed} if (pointed := [f"{other}:{name}" for other, name, targets in references if type in targets]) else {}),
             "searchParam": [*common, *sorted(by_type.get(type, ()), key=lambda entry: str(entry["name"]))],
             **({"operation": [_operation(name) for name in OPERATIONS[type]]} if type in OPERATIONS else {}),
         }

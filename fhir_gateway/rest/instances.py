@@ -1,4 +1,4 @@
-"""The addresses of one resource: read, vread, history, update, patch, delete."""
+"""The addresses of one resource: read, vread, history, update, patch, delete; and of what is about one patient."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fhir_gateway.rest import answers, binary, requests
-from fhir_gateway.rest.common import LookedRoute, gateway_of, known, legal, one, patch_body, run, wrote
+from fhir_gateway.rest.common import LookedRoute, form_of, gateway_of, known, legal, one, patch_body, run, wrote
 from fhir_gateway.security.request import principal_of
 
 router = APIRouter(route_class=LookedRoute)
@@ -93,3 +93,17 @@ async def delete(request: Request, type: str, id: str) -> Response:
     version = requests.expected_version(request)
     await run(request, lambda: gateway.delete(principal, type, id, version))
     return Response(None, 204)
+
+
+@router.get("/fhir/Patient/{id}/{type}", summary="Search one resource type in the compartment of a Patient")
+@router.post("/fhir/Patient/{id}/{type}/_search", summary="The same, parameters in the body")
+async def search_compartment(request: Request, id: str, type: str) -> Response:
+    """A searchset Bundle of what is about this patient."""
+    principal = principal_of(request)
+    answers.check_accept(request)
+    known(type)
+    legal("Patient", id)
+    gateway = gateway_of(request)
+    form = await form_of(request) if request.method == "POST" else b""
+    pairs, base, lenient = requests.search_pairs(request, form), requests.base_of(request), requests.lenient(request)
+    return answers.answer(await run(request, lambda: gateway.search(principal, type, pairs, base, lenient=lenient, patient=id)))

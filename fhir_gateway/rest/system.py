@@ -9,7 +9,7 @@ from starlette.responses import Response
 from fhir_gateway.bodies import KEPT_BYTES
 from fhir_gateway.errors import GatewayError
 from fhir_gateway.rest import answers, capability, requests
-from fhir_gateway.rest.common import LookedRoute, gateway_of, peer, run, whole_body
+from fhir_gateway.rest.common import LookedRoute, form_of, gateway_of, peer, run, whole_body
 from fhir_gateway.security.request import principal_of
 
 router = APIRouter(route_class=LookedRoute)
@@ -54,3 +54,15 @@ async def history(request: Request) -> Response:
     answers.check_accept(request)
     gateway, pairs, base = gateway_of(request), requests.search_pairs(request), requests.base_of(request)
     return answers.answer(await run(request, lambda: gateway.history(principal, "", "", pairs, base)))
+
+
+@router.get("/fhir", summary="Search over several resource types")
+@router.get("/fhir/", include_in_schema=False)
+@router.post("/fhir/_search", summary="Search over several resource types, parameters in the body")
+async def search(request: Request) -> Response:
+    """A searchset Bundle; `_type` names the types."""
+    principal = principal_of(request)
+    answers.check_accept(request)
+    form = await form_of(request) if request.method == "POST" else b""
+    gateway, pairs, base, lenient = gateway_of(request), requests.search_pairs(request, form), requests.base_of(request), requests.lenient(request)
+    return answers.answer(await run(request, lambda: gateway.search(principal, "", pairs, base, lenient=lenient)))

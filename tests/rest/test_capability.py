@@ -19,7 +19,7 @@ SAMPLES: dict[str, Any] = {
     "xhtml": '<div xmlns="http://www.w3.org/1999/xhtml">x</div>',
 }  # fmt: skip
 DEFINITIONS = Path(__file__).parents[2] / "profiles/operationdefinition"
-VALUES = {"token": "x", "string": "x", "reference": "x", "date": "2026-03-01", "uri": "urn:x:y"}
+VALUES = {"token": "x", "string": "x", "reference": "x", "date": "2026-03-01", "uri": "urn:x:y", "number": "1", "quantity": "5.4"}
 
 
 def smallest(shape: shapes.Shape, type: str = "") -> dict[str, Any]:
@@ -153,9 +153,20 @@ def test_every_search_parameter_claimed_is_known(server: Api, rest: dict[str, An
     assert asked > 2 * len(TYPES)
 
 
+def test_every_include_claimed_is_done(server: Api, rest: dict[str, Any]) -> None:
+    asked = 0
+    for claim in rest["resource"]:
+        for name, kind in [(n, "_include") for n in claim["searchInclude"]] + [(n, "_revinclude") for n in claim.get("searchRevInclude", ())]:
+            response = server.get(f"/fhir/{claim['type']}?_id=nobody&{kind}={name}")
+            assert response.status_code == 200, (claim["type"], kind, name, response.text)
+            asked += 1
+    assert asked > 3 * len(TYPES)
+
+
 def test_both_kinds_of_bundle_claimed_are_done(server: Api, rest: dict[str, Any]) -> None:
-    assert [i["code"] for i in rest["interaction"]] == ["transaction", "batch", "history-system"]
+    assert [i["code"] for i in rest["interaction"]] == ["transaction", "batch", "history-system", "search-system"]
     assert decode(server.get("/fhir/_history?_count=5").content)["type"] == "history"
+    assert decode(server.get("/fhir?_type=Patient&_count=5").content)["type"] == "searchset"
     for kind in ("transaction", "batch"):
         response = server.sends({"resource": instance("Patient"), "request": {"method": "POST", "url": "Patient"}}, kind=kind)
         assert decode(response.content)["entry"][0]["response"]["status"] == "201 Created"

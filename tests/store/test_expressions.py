@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 import profiles
 from fhir_gateway.store.search.dates import DAY, END_OF_TIME, START_OF_TIME, Range, period, range_of
 from fhir_gateway.store.search.expression import ExpressionError, compile_expression
-from fhir_gateway.store.search.extract import Target, Text, Token, fold, ranges, strings, targets, tokens
+from fhir_gateway.store.search.extract import Measure, Target, Text, Token, fold, measures, ranges, strings, targets, tokens, typed
 from fhir_gateway.store.search.index import KINDS, SearchIndex
 from profiles import searchparameters
 
@@ -34,7 +36,7 @@ def test_a_file_is_a_valid_search_parameter_named_after_what_it_searches(file: P
 
 @pytest.mark.parametrize("parameter", searchparameters.load(), ids=lambda parameter: parameter.name)
 def test_an_expression_names_elements_that_exist(parameter: searchparameters.SearchParameter) -> None:
-    for path in parameter.expression.split(" | "):
+    for path in parameter.expression.split(" | ") if "exists(" not in parameter.expression else ():
         steps = re.findall(r"\.([a-z]\w*)(?:\.ofType\((\w+)\))?", re.sub(r"\.where\(.*?\)\)?", "", path))
         model = get_fhir_model_class(path.split(".")[0])
         for name, choice in steps:
@@ -56,6 +58,8 @@ def test_search_tables_have_the_columns_that_rows_are_made_for() -> None:
         "string": Text._fields,
         "reference": ("target_type", "target"),
         "date": Range._fields,
+        "number": Measure._fields,
+        "quantity": Measure._fields,
     }
 
 
@@ -67,10 +71,20 @@ def test_every_type_can_be_searched_by_id_and_time() -> None:
     assert {"_id", "_lastUpdated"} <= SearchIndex.load().parameters("Binary").keys()
 
 
-@pytest.mark.parametrize("expression", ["Patient.name.first()", "patient.name", "Patient.name[0]", "Patient.deceased.exists()", "a | b", ""])
-def test_other_fhirpath_is_refused_when_loaded(expression: str) -> None:
+@pytest.mark.parametrize(
+    "expression", ["patient.name", "a | b", "", "Patient", "Patient.name(", "Patient.link.where(resolve() is Patient).other", "Patient.name.where("]
+)
+def test_what_is_no_path_is_refused_when_loaded(expression: str) -> None:
     with pytest.raises(ExpressionError):
         compile_expression(expression)
+
+
+def test_what_a_getter_can_not_do_is_fhirpath() -> None:
+    assert compile_expression("Patient.name.first()")({"resourceType": "Patient", "name": [{"family": "a"}, {"family": "b"}]}) == [{"family": "a"}]
+    dead = compile_expression("Patient.deceased.exists() and Patient.deceased != false")
+    for told, said in (({"deceasedBoolean": True}, True), ({"deceasedBoolean": False}, False), ({"deceasedDateTime": "2026"}, True), ({}, False)):
+        assert dead({"resourceType": "Patient", **told}) == [said]
+    assert compile_expression("Patient.name.first().family")({"resourceType": "Patient", "name": 7}) == [], "an odd shape gives no values"
 
 
 def test_paths_go_through_lists_choices_conditions_and_unions() -> None:
@@ -92,11 +106,30 @@ def test_paths_go_through_lists_choices_conditions_and_unions() -> None:
 
 def test_tokens() -> None:
     concept = {"coding": [{"system": "s", "code": "a"}, {"code": "b"}, {"display": "only words"}], "text": "t"}
-    assert list(tokens(concept)) == [Token("s", "a"), Token("", "b")]
+    assert list(tokens(concept)) == [Token("s", "a", "t"), Token("", "b", "t"), Token("", "", "t")]
+    assert list(tokens({"coding": [{"code": "b", "display": "Bé"}]})) == [Token("", "b", "be")]
+    assert list(tokens({"text": "Only Words"})) == [Token("", "", "only words")]
     assert list(tokens({"system": "s", "value": "1"})) == [Token("s", "1")]
     assert list(tokens({"value": "1"})) == [Token("", "1")]
     assert list(tokens({"system": "phone", "value": "555"})) == [Token(None, "555")]
     assert [*tokens("final"), *tokens(True)] == [Token(None, "final"), Token(None, "true")]
+
+
+def test_identifiers_by_their_type() -> None:
+    kind = {"coding": [{"system": "t", "code": "MR"}, {"code": "X"}, {"display": "none"}], "text": "Number"}
+    assert list(typed({"value": "1", "type": kind})) == [Token("t", "MR|1"), Token("", "X|1")]
+    assert list(typed({"value": 7, "type": kind})) + list(typed({"value": "1"})) + list(typed("x")) == []
+
+
+def test_measures() -> None:
+    assert list(measures(Decimal("0.40"))) == [Measure(0.4, 0.4)]
+    assert list(measures({"value": 5, "system": "u", "code": "g", "unit": "gram"})) == [Measure(5, 5, "u", "g", "gram")]
+    assert list(measures({"value": 5, "comparator": "<"})) == [Measure(-inf, 5, "", "", "")]
+    assert list(measures({"value": 5, "comparator": ">="})) == [Measure(5, inf, "", "", "")]
+    assert list(measures({"low": {"value": 1, "unit": "a"}, "high": {"value": 2}})) == [Measure(1, 2, "", "", "a")]
+    assert list(measures({"low": {"value": 1}})) == [Measure(1, inf, "", "", "")]
+    assert list(measures({"value": Decimal("9.5"), "currency": "EUR"})) == [Measure(9.5, 9.5, "urn:iso:std:iso:4217", "EUR", "")]
+    assert [*measures(True), *measures("5"), *measures({"unit": "g"}), *measures({"low": 7})] == []
 
 
 def test_strings_are_folded() -> None:

@@ -180,7 +180,7 @@ def test_a_count_of_zero_asks_for_the_number_only(people: Transaction) -> None:
         ([("birthdate", "14/03/1971")], SearchValueError, "birthdate"),
         ([("_count", "-1")], SearchValueError, "_count"),
         ([("_total", "maybe")], SearchValueError, "_total"),
-        ([("_sort", "family")], UnknownParameterError, "_lastUpdated"),
+        ([("_sort", "famly")], UnknownParameterError, "family"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_with_the_right_names(pairs: Pairs, error: type[SearchError], words: str) -> None:

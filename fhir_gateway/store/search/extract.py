@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
+from decimal import Decimal
+from math import inf
 from typing import Any, Final, NamedTuple
 
 from fhir_gateway.store.search import dates
@@ -15,10 +17,13 @@ from fhir_gateway.store.text import fit
 
 
 class Token(NamedTuple):
-    """system: None where the element implies it (code, boolean, uri), "" where there is none."""
+    """system: None where the element implies it (code, boolean, uri), "" where there is none. code "" where there is only a text. text: folded, of
+    the code, of the concept or of the identifier's type; None where there is none.
+    """
 
     system: str | None
     code: str
+    text: str | None = None
 
 
 class Text(NamedTuple):
@@ -26,6 +31,16 @@ class Text(NamedTuple):
 
     folded: str
     exact: str
+
+
+class Measure(NamedTuple):
+    """A number or quantity as the range it may lie in. system, code, unit: None for a number, "" for what was not said."""
+
+    low: float
+    high: float
+    system: str | None = None
+    code: str | None = None
+    unit: str | None = None
 
 
 class Target(NamedTuple):
@@ -48,15 +63,64 @@ def tokens(value: Any) -> Iterator[Token]:
     elif isinstance(value, str):
         yield Token(None, fit(value))
     elif isinstance(value, dict):
+        text = _text(value.get("text"))
         if isinstance(codings := value.get("coding"), list):
             for coding in codings:
-                yield from tokens(coding)
+                yield from (token._replace(text=token.text or text) for token in tokens(coding))
+            if text is not None and not any(_text(c.get("display")) == text for c in codings if isinstance(c, dict)):
+                yield Token("", "", text)
             return
         code = value.get("code", value.get("value"))
         system = value.get("system")
         if isinstance(code, str):
             implied = isinstance(system, str) and system in _CONTACT_SYSTEMS and "code" not in value
-            yield Token(None if implied else fit(system) if isinstance(system, str) else "", fit(code))
+            kind = value.get("type")
+            named = _text(value.get("display") or (kind.get("text") if isinstance(kind, dict) else None))
+            yield Token(None if implied else fit(system) if isinstance(system, str) else "", fit(code), named)
+        elif text is not None:
+            yield Token("", "", text)
+
+
+def typed(identifier: Any) -> Iterator[Token]:
+    """An Identifier by each code of its type: system of the type, `code|value` (`:of-type`)."""
+    if isinstance(identifier, dict) and isinstance(value := identifier.get("value"), str) and isinstance(kind := identifier.get("type"), dict):
+        codings = kind.get("coding")
+        for coding in codings if isinstance(codings, list) else ():
+            if isinstance(coding, dict) and isinstance(code := coding.get("code"), str):
+                system = coding.get("system")
+                yield Token(fit(system) if isinstance(system, str) else "", fit(f"{code}|{value}"))
+
+
+def measures(value: Any) -> Iterator[Measure]:
+    """decimal, integer, Quantity, Money, Range → measures. A quantity with a comparator is open at one end."""
+    if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
+        yield Measure(float(value), float(value))
+    elif isinstance(value, dict) and ("low" in value or "high" in value):
+        ends: list[dict[str, Any]] = [found if isinstance(found := value.get(end), dict) else {} for end in ("low", "high")]
+        low, high = (_number(end.get("value")) for end in ends)
+        if low is not None or high is not None:
+            yield Measure(-inf if low is None else low, inf if high is None else high, *_unit({**ends[1], **ends[0]}))
+    elif isinstance(value, dict) and (number := _number(value.get("value"))) is not None:
+        before, after = _COMPARATORS.get(str(value.get("comparator")), (None, None))
+        yield Measure(number if before is None else before, number if after is None else after, *_unit(value))
+
+
+# Comparator → the ends the quantity has instead of its number; None for the number itself.
+_COMPARATORS: Final = {"<": (-inf, None), "<=": (-inf, None), ">": (None, inf), ">=": (None, inf)}
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, Decimal)) and not isinstance(value, bool) else None
+
+
+def _unit(value: dict[str, Any]) -> tuple[str, str, str]:
+    system = "urn:iso:std:iso:4217" if "currency" in value else value.get("system")
+    parts = (system, value.get("code", value.get("currency")), value.get("unit"))
+    return tuple(fit(part) if isinstance(part, str) else "" for part in parts)  # type: ignore[return-value]
+
+
+def _text(value: Any) -> str | None:
+    return fit(fold(value)) if isinstance(value, str) and value else None
 
 
 def strings(value: Any) -> Iterator[Text]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from sqlalchemy import Table
 
 from fhir_gateway.store import tables
 from fhir_gateway.store.search.expression import Getter, compile_expression
-from fhir_gateway.store.search.extract import ranges, strings, targets, tokens
+from fhir_gateway.store.search.extract import measures, ranges, strings, targets, tokens, typed
 from fhir_gateway.store.stored import Json
 from profiles import searchparameters
 from profiles.searchparameters import SearchParameter
@@ -19,16 +19,16 @@ from profiles.searchparameters import SearchParameter
 # Parameters of every type that are columns of `resource` and need no rows of their own.
 COLUMNS: Final = frozenset({"_id", "_lastUpdated"})
 
-Row = tuple[int, int, str, Any, Any]
-"""resource, n, param and the two columns of the kind's table."""
+Row = tuple[Any, ...]
+"""resource, n, param and the other columns of the kind's table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How one kind of parameter is stored: its table, and the values of one element for the table's two columns after `param`."""
+    """How one kind of parameter is stored: its table, and the values of one element for the table's columns after `param`."""
 
     table: Table
-    values: Callable[[Any], Iterator[tuple[Any, Any]]]
+    values: Callable[[Any], Iterator[tuple[Any, ...]]]
 
 
 # One row per kind of search parameter (FHIR R4 search.html, section 3.1.1.4). uri is matched exactly, as a token without system.
@@ -38,7 +38,10 @@ KINDS: Final[dict[str, Kind]] = {
     "string": Kind(tables.string, strings),
     "reference": Kind(tables.reference, targets),
     "date": Kind(tables.date, ranges),
+    "number": Kind(tables.quantity, measures),
+    "quantity": Kind(tables.quantity, measures),
 }
+_TYPED: Final = Kind(tables.token, typed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +50,16 @@ class _Compiled:
     kind: Kind
     get: Getter
 
-    def values(self, elements: list[Any]) -> Iterator[tuple[Kind, str, Iterable[tuple[Any, Any]]]]:
-        """What to store, under which name: each value once. A reference by identifier is found by that too."""
-        name = self.parameter.name
+    def values(self, elements: list[Any], type: str) -> Iterator[tuple[Kind, str, Iterable[tuple[Any, ...]]]]:
+        """What to store, under which name: each value once. A reference by identifier is found by that too, an identifier by its type."""
+        name = self.parameter.of(type)
         yield self.kind, name, dict.fromkeys(value for element in elements for value in self.kind.values(element))
         if self.parameter.kind == "reference":
             identifiers = [element["identifier"] for element in elements if isinstance(element, dict) and "identifier" in element]
             if identifiers:
                 yield KINDS["token"], f"{name}:identifier", dict.fromkeys(token for identifier in identifiers for token in tokens(identifier))
+        elif self.parameter.code == "identifier":
+            yield _TYPED, f"{name}:of-type", dict.fromkeys(token for element in elements for token in typed(element))
 
 
 class SearchIndex:
@@ -64,6 +69,7 @@ class SearchIndex:
         """Raises ExpressionError, naming the part of an expression that is not understood, and KeyError for an unknown kind."""
         self._compiled: dict[str, list[_Compiled]] = {}
         self._parameters: dict[str, dict[str, SearchParameter]] = {}
+        self._merged: dict[str, dict[str, SearchParameter]] = {}
         for parameter in parameters:
             self._parameters.setdefault(parameter.type, {})[parameter.code] = parameter
             if parameter.code not in COLUMNS:
@@ -78,19 +84,37 @@ class SearchIndex:
 
     def parameters(self, type: str) -> dict[str, SearchParameter]:
         """By code, what can be searched on a type."""
-        return {**self._parameters.get("Resource", {}), **self._parameters.get(type, {})}
+        if type not in self._merged:
+            common = {code: replace(parameter, type=type) for code, parameter in self._parameters.get("Resource", {}).items()}
+            self._merged[type] = {**common, **self._parameters.get(type, {})}
+        return self._merged[type]
+
+    def references(self, resource: Json, code: str, target: str = "") -> list[str]:
+        """`Type/id` of what a resource of this server points at by one of its parameters ("*": by any), of one type of target where it is named."""
+        found: dict[str, None] = {}
+        for compiled in self._compiled.get(resource["resourceType"], ()):
+            if compiled.parameter.kind == "reference" and code in ("*", compiled.parameter.code):
+                for element in compiled.get(resource):
+                    found.update((f"{at.type}/{at.target}", None) for at in targets(element) if at.type and target in ("", at.type))
+        return list(found)
+
+    @property
+    def types(self) -> frozenset[str]:
+        """Types that can be searched by more than what all have."""
+        return frozenset(self._parameters) - {"Resource"}
 
     def rows(self, resource: Json, pk: int) -> dict[Table, list[Row]]:
         """The search rows of a resource, by table, in the order of its columns. The same value twice under one parameter is one row."""
         found: dict[Table, list[Row]] = {}
         n = 0
-        for compiled in self._compiled.get(resource["resourceType"], ()):
+        type = resource["resourceType"]
+        for compiled in (*self._compiled.get("Resource", ()), *self._compiled.get(type, ())):
             elements = compiled.get(resource)
             if not elements:
                 continue
-            for kind, name, values in compiled.values(elements):
+            for kind, name, values in compiled.values(elements, type):
                 rows = found.setdefault(kind.table, [])
-                for one, other in values:
+                for value in values:
                     n += 1
-                    rows.append((pk, n, name, one, other))
+                    rows.append((pk, n, name, *value))
         return found

@@ -11,7 +11,7 @@ from fhir_gateway.store import tables
 from fhir_gateway.store.search.index import SearchIndex
 from fhir_gateway.store.work import Work, Written
 
-SEARCH_TABLES: Final = (tables.token, tables.string, tables.reference, tables.date)
+SEARCH_TABLES: Final = (tables.token, tables.string, tables.reference, tables.date, tables.quantity)
 _REMOVE: Final = tuple(delete(table).where(table.c.resource == bindparam("pk")) for table in SEARCH_TABLES)
 
 

@@ -2,67 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, Literal, NamedTuple
 
 from fhir_gateway.store.errors import SearchValueError, UnknownModifierError, UnknownParameterError
-from fhir_gateway.store.search.dates import Range, range_of
-from fhir_gateway.store.search.extract import fold
-from fhir_gateway.store.search.index import SearchIndex
-from fhir_gateway.store.search.references import local
-from fhir_gateway.store.text import beginning, fit
+from fhir_gateway.store.search.index import COLUMNS, SearchIndex
+from fhir_gateway.store.search.values import MODIFIERS, ReferenceValue, TokenValue, Value, parts, reference
 from profiles.searchparameters import SearchParameter
 
 DEFAULT_COUNT: Final = 50
 MOST: Final = 1000
 """`_count` above this is cut to it (3.1.1.6: the server may return fewer)."""
+DEEPEST: Final = 4
+"""Links of a chain. Each is a join; real questions need two."""
 
 # Parameters about the answer's form, which the edge reads itself (3.1.1.5); they do not narrow the search.
 FORM: Final = frozenset({"_format", "_pretty", "_elements"})
-SORTABLE: Final = ("_id", "_lastUpdated")
-
-
-class TokenValue(NamedTuple):
-    """system: None for any, "" for none; code: None for any."""
-
-    system: str | None
-    code: str | None
-
-
-class ReferenceValue(NamedTuple):
-    """type: None for any (an id alone)."""
-
-    type: str | None
-    target: str
-
-
-class DateValue(NamedTuple):
-    """prefix: eq ne gt lt ge le sa eb ap."""
-
-    prefix: str
-    range: Range
-
-
-Value = TokenValue | ReferenceValue | DateValue | str
+CONTROL: Final = frozenset({"_count", "_cursor", "_sort", "_summary", "_total"})
+INCLUDES: Final = ("_include", "_revinclude")
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One parameter; any of its values will do. Several conditions must all hold."""
+    """One parameter; any of its values will do. Several conditions must all hold. also: other parameters that may have the value instead."""
 
     parameter: SearchParameter
     modifier: str
     values: tuple[Value, ...]
+    also: tuple[SearchParameter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """`:missing` (3.1.1.4.4): has the resource no value of the parameter, or has it one?"""
+
+    parameter: SearchParameter
+    missing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A condition on what a reference points at (3.1.1.4.13): `subject:Patient.name`. options: by type of the target, any of which will do."""
+
+    parameter: SearchParameter
+    options: tuple[tuple[str, Narrowing], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """A condition on what points here (3.1.1.4.14): `_has:Observation:patient:code`. type: of what points; parameter: its reference."""
+
+    type: str
+    parameter: SearchParameter
+    inner: Narrowing
+
+
+Narrowing = Condition | Missing | Chain | Has
+
+
+class Include(NamedTuple):
+    """`_include` or `_revinclude` (3.1.1.5.4). type: of what holds the reference. code: its parameter, "*" for every one. target: "" for any type.
+
+    iterate: also from what was included.
+    """
+
+    reverse: bool
+    type: str
+    code: str
+    target: str = ""
+    iterate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """One of SORTABLE; "" is the order of arrival."""
+    """One key of the order: `_id`, `_lastUpdated` or a parameter; "" is the order of arrival. name, kind: of the parameter."""
 
     by: str = ""
     descending: bool = False
+    name: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +90,15 @@ class SearchQuery:
     """A search on one type. ignored: names left out under lenient handling. used: the pairs that count, for the self link."""
 
     type: str
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[Narrowing, ...] = ()
     count: int = DEFAULT_COUNT
     cursor: str | None = None
-    sort: Sort = Sort()
+    sort: tuple[Sort, ...] = ()
     summary: str = ""
     total: Literal["none", "accurate"] = "none"
     ignored: tuple[str, ...] = ()
     used: tuple[tuple[str, str], ...] = ()
+    includes: tuple[Include, ...] = ()
 
     @property
     def only_count(self) -> bool:
@@ -90,126 +111,186 @@ def parse_query(type: str, pairs: Sequence[tuple[str, str]], *, lenient: bool = 
 
     Raises UnknownParameterError and UnknownModifierError (lenient: the pair is left out and named in `ignored`), SearchValueError.
     """
-    known = (index or SearchIndex.load()).parameters(type)
-    conditions: list[Condition] = []
-    control: dict[str, str] = {}
-    ignored: list[str] = []
-    used: list[tuple[str, str]] = []
-    for name, text in pairs:
-        if name in _CONTROL or name in FORM:
-            control[name] = text
-            if name != "_cursor":
-                used.append((name, text))
-            continue
-        try:
-            condition = _condition(type, known, name, text)
-        except (UnknownParameterError, UnknownModifierError):
-            if not lenient:
-                raise
-            ignored.append(name)
-            continue
-        used.append((name, text))
-        if condition.values:
-            conditions.append(condition)
+    return _Reader(type, index or SearchIndex.load(), lenient).read(pairs)
+
+
+def in_compartment(query: SearchQuery, type: str, id: str, codes: Sequence[str], index: SearchIndex | None = None) -> SearchQuery:
+    """The query narrowed to what refers to `type/id` by any of these parameters."""
+    known = (index or SearchIndex.load()).parameters(query.type)
+    first, *others = [known[code] for code in codes]
+    within = Condition(first, "", (ReferenceValue(type, id),), tuple(others))
     return SearchQuery(
-        type,
-        tuple(conditions),
-        _count(control.get("_count")),
-        control.get("_cursor"),
-        _sort(type, control.get("_sort")),
-        control.get("_summary", ""),
-        _total(control.get("_total")),
-        tuple(ignored),
-        tuple(used),
+        query.type,
+        (within, *query.conditions),
+        query.count,
+        query.cursor,
+        query.sort,
+        query.summary,
+        query.total,
+        query.ignored,
+        query.used,
+        query.includes,
     )
 
 
-_CONTROL: Final = frozenset({"_count", "_cursor", "_sort", "_summary", "_total"})
+class _Reader:
+    """One query being read."""
 
+    def __init__(self, type: str, index: SearchIndex, lenient: bool) -> None:
+        self.type, self.index, self.lenient = type, index, lenient
+        self.ignored: list[str] = []
 
-def _condition(type: str, known: dict[str, SearchParameter], name: str, text: str) -> Condition:
-    code, _, modifier = name.partition(":")
-    parameter = known.get(code)
-    if parameter is None:
-        names = get_close_matches(code, [*known, *_CONTROL - {"_cursor"}], n=3, cutoff=0.6)
-        raise UnknownParameterError(type, code, names)
-    reading = _MODIFIERS[parameter.kind].get(modifier)
-    if reading is None and parameter.kind == "reference" and modifier in parameter.targets:
-        typed = modifier
-        return Condition(parameter, "", tuple(_reference(code, f"{typed}/{part}" if "/" not in part else part) for part in _parts(text)))
-    if reading is None:
-        raise UnknownModifierError(code, modifier, [allowed for allowed in _MODIFIERS[parameter.kind] if allowed])
-    return Condition(parameter, modifier, tuple(reading(code, part) for part in _parts(text)))
-
-
-def _parts(text: str) -> list[str]:
-    r"""Values separated by commas; `\,` is a comma of the value (3.1.1.4.3). Empty values are left out: they ask for nothing."""
-    parts, held = [], ""
-    escaped = False
-    for letter in text:
-        if escaped:
-            held += letter if letter in ",|$\\" else "\\" + letter
-            escaped = False
-        elif letter == "\\":
-            escaped = True
-        elif letter == ",":
-            parts.append(held)
-            held = ""
-        else:
-            held += letter
-    return [part for part in [*parts, held + ("\\" if escaped else "")] if part]
-
-
-def _token(_name: str, text: str) -> Value:
-    """3.1.1.4.10: `code`, `system|code`, `|code` (no system), `system|` (any code)."""
-    system, bar, code = text.partition("|")
-    if not bar:
-        return TokenValue(None, fit(text))
-    return TokenValue(fit(system), fit(code) if code else None)
-
-
-def _string(_name: str, text: str) -> Value:
-    """3.1.1.4.8: without case and accents."""
-    return beginning(fold(text))
-
-
-def _exact(_name: str, text: str) -> Value:
-    return text
-
-
-def _uri(_name: str, text: str) -> Value:
-    return TokenValue(None, fit(text))
-
-
-def _reference(_name: str, text: str) -> Value:
-    """3.1.1.4.12: an id, `Type/id` (with or without a version), or an absolute address."""
-    here = local(text)
-    if here is not None:
-        return ReferenceValue(*here)
-    return ReferenceValue("" if "/" in text or ":" in text else None, fit(text))
-
-
-def _date(name: str, text: str) -> Value:
-    """3.1.1.4.7: a date or dateTime of any precision after an optional prefix."""
-    prefix = text[:2] if text[:2] in PREFIXES else ""
-    # A + in a query string arrives as a space where the sender did not encode it.
-    found = range_of(text[len(prefix) :].replace(" ", "+"))
-    if found is None:
-        raise SearchValueError(
-            f"The search parameter {name!r} needs a date (2026, 2026-03, 2026-03-14, 2026-03-14T09:30:00Z) after an optional prefix", name
+    def read(self, pairs: Sequence[tuple[str, str]]) -> SearchQuery:
+        conditions: list[Narrowing] = []
+        includes: list[Include] = []
+        control: dict[str, str] = {}
+        sort: tuple[Sort, ...] = ()
+        used: list[tuple[str, str]] = []
+        for name, text in pairs:
+            try:
+                if name in CONTROL or name in FORM:
+                    sort = self._sort(text) if name == "_sort" else sort
+                    control[name] = text
+                elif name.partition(":")[0] in INCLUDES:
+                    includes.append(self._include(name, text))
+                elif (condition := narrowing(self.index, self.type, name, text)) is not None:
+                    conditions.append(condition)
+            except (UnknownParameterError, UnknownModifierError):
+                if not self.lenient:
+                    raise
+                self.ignored.append(name)
+                continue
+            if name != "_cursor":
+                used.append((name, text))
+        return SearchQuery(
+            self.type,
+            tuple(conditions),
+            _count(control.get("_count")),
+            control.get("_cursor"),
+            sort,
+            control.get("_summary", ""),
+            _total(control.get("_total")),
+            tuple(self.ignored),
+            tuple(used),
+            tuple(dict.fromkeys(includes)),
         )
-    return DateValue(prefix or "eq", found)
+
+    def _sort(self, text: str) -> tuple[Sort, ...]:
+        """3.1.1.5.2: keys in order, each with an optional minus."""
+        keys: list[Sort] = []
+        for part in filter(None, text.split(",")):
+            by, descending = part.removeprefix("-"), part.startswith("-")
+            parameter = self.index.parameters(self.type).get(by)
+            if parameter is None:
+                raise UnknownParameterError(self.type, f"_sort={by}", _nearest(self.index, self.type, by))
+            own = by in COLUMNS
+            keys.append(Sort(by, descending, "" if own else parameter.name, "" if own else parameter.kind))
+        return tuple(keys)
+
+    def _include(self, name: str, text: str) -> Include:
+        kind, _, modifier = name.partition(":")
+        if modifier not in ("", "iterate", "recurse"):
+            raise UnknownModifierError(kind, modifier, ["iterate"])
+        reverse, iterate = kind == "_revinclude", bool(modifier)
+        if text == "*" and not reverse:
+            return Include(reverse, self.type, "*", "", iterate)
+        type, _, rest = text.partition(":")
+        code, _, target = rest.partition(":")
+        if code == "*" and not reverse:
+            return Include(reverse, type, "*", target, iterate)
+        parameter = self.index.parameters(type).get(code)
+        if parameter is None or parameter.kind != "reference":
+            references = [f"{type}:{known.code}" for known in self.index.parameters(type).values() if known.kind == "reference"]
+            raise UnknownParameterError(self.type, f"{kind}={text}", get_close_matches(text, references, n=3, cutoff=0.3))
+        return Include(reverse, type, code, target, iterate)
 
 
-PREFIXES: Final = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
-# Modifier → how a value is read, per kind (3.1.1.4.4). A modifier not here is refused.
-_MODIFIERS: Final[dict[str, dict[str, Callable[[str, str], Value]]]] = {
-    "token": {"": _token},
-    "string": {"": _string, "exact": _exact, "contains": _string},
-    "reference": {"": _reference, "identifier": _token},
-    "date": {"": _date},
-    "uri": {"": _uri},
-}
+def narrowing(index: SearchIndex, type: str, name: str, text: str, depth: int = 0) -> Narrowing | None:
+    """What one pair asks; None when it asks nothing. Raises UnknownParameterError, UnknownModifierError, SearchValueError."""
+    if depth > DEEPEST:
+        raise SearchValueError(f"A chain of more than {DEEPEST} links is not followed", name)
+    if name.startswith("_has:"):
+        return _has(index, type, name, text, depth)
+    head, point, rest = name.partition(".")
+    code, _, modifier = head.partition(":")
+    parameter = index.parameters(type).get(code)
+    if parameter is None:
+        raise UnknownParameterError(type, code, _nearest(index, type, code))
+    if point:
+        return _chain(index, type, parameter, modifier, rest, text, depth)
+    if modifier == "missing" and code not in COLUMNS:
+        return _missing(parameter, code, text)
+    reading = MODIFIERS[parameter.kind].get(modifier) if modifier == "" or code not in COLUMNS else None
+    if reading is None and parameter.kind == "reference" and (modifier in parameter.targets or modifier in index.types):
+        read = [reference(code, part if "/" in part else f"{modifier}/{part}") for part in parts(text)]
+        return Condition(parameter, "", tuple(read)) if read else None
+    if reading is None:
+        allowed = [one for one in MODIFIERS[parameter.kind] if one]
+        raise UnknownModifierError(code, modifier, [] if code in COLUMNS else [*allowed, "missing"])
+    values = tuple(reading(code, part) for part in parts(text))
+    return Condition(parameter, modifier, values) if values else None
+
+
+def _missing(parameter: SearchParameter, code: str, text: str) -> Missing | None:
+    if text not in ("true", "false", ""):
+        raise SearchValueError(f"{code}:missing needs true or false", code)
+    return Missing(parameter, text == "true") if text else None
+
+
+def _chain(index: SearchIndex, type: str, parameter: SearchParameter, modifier: str, rest: str, text: str, depth: int) -> Narrowing | None:
+    """`subject:Patient.name`, or `subject.name` where the targets of the reference are known."""
+    code = parameter.code
+    if parameter.kind != "reference":
+        raise UnknownModifierError(code, f".{rest}", [one for one in MODIFIERS[parameter.kind] if one])
+    targets = [modifier] if modifier else list(parameter.targets)
+    if not targets or (modifier and modifier not in index.types):
+        raise SearchValueError(f"Say which type of resource is meant: {code}:Patient.{rest}", code)
+    options: list[tuple[str, Narrowing]] = []
+    fault: UnknownParameterError | None = None
+    for target in targets:
+        try:
+            inner = narrowing(index, target, rest, text, depth + 1)
+        except UnknownParameterError as unknown:
+            fault = unknown
+            continue
+        if inner is not None:
+            options.append((target, _followed(inner, rest)))
+    if not options and fault is not None:
+        raise fault
+    ids = [(target, inner) for target, inner in options if isinstance(inner, Condition) and inner.parameter.code == "_id"]
+    if ids:  # an id is in the reference itself
+        named = [
+            ReferenceValue(target, str(v.code))
+            for target, inner in ids
+            for v in inner.values
+            if isinstance(v, TokenValue) and isinstance(inner, Condition)
+        ]
+        return Condition(parameter, "", tuple(named))
+    return Chain(parameter, tuple(options)) if options else None
+
+
+def _followed(inner: Narrowing, name: str) -> Narrowing:
+    if isinstance(inner, Condition) and inner.parameter.code == "_lastUpdated":
+        raise SearchValueError("_lastUpdated can't be asked of what a reference points at", name)
+    return inner
+
+
+def _has(index: SearchIndex, type: str, name: str, text: str, depth: int) -> Narrowing | None:
+    """`_has:Observation:patient:code`; what follows the second colon may be a `_has` again."""
+    _, _, rest = name.partition(":")
+    other, _, rest = rest.partition(":")
+    code, _, asked = rest.partition(":")
+    parameter = index.parameters(other).get(code) if other in index.types else None
+    if parameter is None or parameter.kind != "reference" or not asked:
+        raise UnknownParameterError(type, name, [])
+    inner = narrowing(index, other, asked, text, depth + 1)
+    if isinstance(inner, Condition) and inner.parameter.code in COLUMNS:
+        raise SearchValueError(f"{inner.parameter.code} can't be asked by _has", name)
+    return Has(other, parameter, inner) if inner is not None else None
+
+
+def _nearest(index: SearchIndex, type: str, code: str) -> list[str]:
+    return get_close_matches(code, [*index.parameters(type), *CONTROL - {"_cursor"}, *INCLUDES], n=3, cutoff=0.6)
 
 
 def _count(text: str | None) -> int:
@@ -218,15 +299,6 @@ def _count(text: str | None) -> int:
     if not text.isascii() or not text.isdigit():
         raise SearchValueError("_count needs a whole number", "_count")
     return min(int(text[:9]), MOST)
-
-
-def _sort(type: str, text: str | None) -> Sort:
-    if not text:
-        return Sort()
-    by = text.removeprefix("-")
-    if by not in SORTABLE:
-        raise UnknownParameterError(type, f"_sort={by}", SORTABLE)
-    return Sort(by, descending=text.startswith("-"))
 
 
 def _total(text: str | None) -> Literal["none", "accurate"]:

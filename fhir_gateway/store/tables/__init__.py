@@ -19,7 +19,7 @@ from fhir_gateway.store.tables.outbox import OutboxRow
 from fhir_gateway.store.tables.partners import PartnerRow
 from fhir_gateway.store.tables.records import RecordLinkRow, RecordRow
 from fhir_gateway.store.tables.resources import ContributorRow, IdentityKeyRow, ResourceRow, VersionRow
-from fhir_gateway.store.tables.search import DateRow, ReferenceRow, StringRow, TokenRow
+from fhir_gateway.store.tables.search import DateRow, QuantityRow, ReferenceRow, StringRow, TokenRow
 
 
 def _table(model: type[SQLModel]) -> Table:
@@ -38,6 +38,7 @@ token = _table(TokenRow)
 string = _table(StringRow)
 reference = _table(ReferenceRow)
 date = _table(DateRow)
+quantity = _table(QuantityRow)
 record = _table(RecordRow)
 record_link = _table(RecordLinkRow)
 patient_link = _table(PatientLinkRow)

@@ -6,14 +6,16 @@ the parameter (`Patient.identifier`, which implies the type) and end with the re
 
 from __future__ import annotations
 
-from sqlalchemy import Index, text
+from sqlalchemy import Double, Index, text
 from sqlmodel import Field, SQLModel
 
 from fhir_gateway.store.columns import Key, Long, Serial
 
 
 class TokenRow(SQLModel, table=True):
-    """Coded values, identifiers and uris. system: NULL where the element implies it (code, boolean, uri), "" where the sender gave none."""
+    """Coded values, identifiers and uris. system: NULL where the element implies it (code, boolean, uri), "" where the sender gave none. text: what stands
+    beside the code, folded; without an index, since it is asked for together with something else.
+    """
 
     __tablename__ = "search_token"
     __table_args__ = (
@@ -34,6 +36,7 @@ class TokenRow(SQLModel, table=True):
     param: str = Field(sa_type=Key)
     system: str | None = Field(default=None, sa_type=Key)
     code: str = Field(sa_type=Key)
+    text: str | None = Field(default=None, sa_type=Key)
 
 
 class StringRow(SQLModel, table=True):
@@ -77,3 +80,23 @@ class DateRow(SQLModel, table=True):
     param: str = Field(sa_type=Key)
     low: int = Field(sa_type=Long)
     high: int = Field(sa_type=Long)
+
+
+class QuantityRow(SQLModel, table=True):
+    """Numbers and quantities as the range they may lie in. system, code, unit: NULL for a number, "" for what was not said."""
+
+    __tablename__ = "search_quantity"
+    __table_args__ = (
+        Index("ix_search_quantity_low", "param", "low", "resource", "high"),
+        Index("ix_search_quantity_high", "param", "high", "resource", "low"),
+        {"sqlite_with_rowid": False},
+    )
+
+    resource: int = Field(primary_key=True, foreign_key="resource.pk", sa_type=Serial)
+    n: int = Field(primary_key=True)
+    param: str = Field(sa_type=Key)
+    low: float = Field(sa_type=Double)
+    high: float = Field(sa_type=Double)
+    system: str | None = Field(default=None, sa_type=Key)
+    code: str | None = Field(default=None, sa_type=Key)
+    unit: str | None = Field(default=None, sa_type=Key)

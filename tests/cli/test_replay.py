@@ -14,6 +14,7 @@ import pytest
 from fhir_gateway.pipeline import Gateway
 from fhir_gateway.settings import Settings
 from fhir_gateway.validation import decode, encode
+from mappers import v2
 from tests import messages
 from tests.cli.test_commands import run
 from tests.pipeline.conftest import STAFF
@@ -52,7 +53,7 @@ def test_a_messages_report_says_where_each_field_went_with_what_it_was_mapped(he
     shown = run("inbox", "show", first, "--report", database_url=url)
     assert shown.returncode == 0, shown.stderr
     text = shown.stdout.decode()
-    assert "PID[1]-31" in text and "Patient.extension" in text and "Mapped with 1" in text
+    assert "PID[1]-31" in text and "Patient.extension" in text and f"Mapped with {v2.MAPPING_VERSION}" in text
     rows = json.loads(run("inbox", "show", first, "--report", "--json", database_url=url).stdout)["report"]
     mapped = {row["field"]: row for row in json.loads(json.dumps(rows))}
     assert mapped["PID[1]-5"]["target"] == "Patient.name[]" and mapped["PID[1]-31"]["fate"] == "kept" and mapped["PID[1]-31"]["why"]

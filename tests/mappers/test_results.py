@@ -114,12 +114,21 @@ def test_the_encodings_of_embedded_data(encoding, sent, data):
         ("AP^PDF^Base64^JVBERi0xLjQ=", "application/pdf"),
         ("AP^PDF^Base64^JVBERi0xLjQ=^", "application/pdf"),
         ("PDF^JVBERi0xLjQ=", "application/pdf"),
+        ("EHR^AP^JVBERi0xLjQ=", "application/pdf"),
     ],
 )
 def test_components_left_out_are_reported_and_the_data_found(sent, mime):
     result = mapped(PID, OBR, f"OBX|1|ED|1^Doc||{sent}||||||F")
     assert base64.b64decode(only(result, "Binary")["data"]) == b"%PDF-1.4"
     assert only(result, "DocumentReference")["content"][0]["attachment"]["contentType"] == mime
+    assert [(f.code, str(f.where)) for f in warnings(result)] == [("101", "OBX[1]-5.5")]
+
+
+@pytest.mark.parametrize("sent", ["App5^NS^Octet-stream^Base64", "just words", "EHR^AP^PDF"])
+def test_an_ed_without_data_keeps_its_words_and_makes_no_file_of_them(sent):
+    result = mapped(PID, OBR, f"OBX|1|ED|1^Doc||{sent}||||||F")
+    assert resources(result, "Binary") == []
+    assert set(kept_values(only(result, "DocumentReference")).values()) == set(sent.split("^"))
     assert [(f.code, str(f.where)) for f in warnings(result)] == [("101", "OBX[1]-5.5")]
 
 

@@ -152,7 +152,7 @@ def _standing(txa: Node, content: list[Node], work: Work, ctx: Context) -> None:
     resource.setdefault("status", "current")
     if segment.value(19) == "UN" and resource.get("docStatus") == "final":
         resource["docStatus"] = "preliminary"
-        resource.setdefault("_docStatus", {"extension": [kept("TXA-17", segment.value(17))]})
+        resource.setdefault("_docStatus", {"extension": [kept("TXA-17", segment.value(17))]})  # a clinic's own table may translate it exactly
     if "masterIdentifier" not in resource:
         ctx.segment, ctx.number = segment, 12
         ctx.find("101", "document number missing: later messages about the document will not find it")

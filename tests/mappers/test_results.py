@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import tracemalloc
 
 import pytest
 
 from fhir_gateway.validation import validate
 from mappers import v2
-from tests.mappers.build import PID, drafts, kept_values, mapped, observation, only, resources, warnings
+from tests.mappers.build import PID, TABLES, drafts, kept_values, mapped, message, observation, only, resources, warnings
 from tests.mappers.test_referral import pointed
 
 OBR = "OBR|1|P1^HOSP|F1^LAB|11526-1^Pathology study^LN|||202609011000-0400|||||||||||||||202609021200-0400||SP|F"
@@ -251,6 +252,23 @@ def test_ten_thousand_results_cost_ten_times_a_thousand():
     small, large = (mapped(PID, OBR, *(lines * times)) for times in (1, 10))
     assert len(resources(large, "Observation")) == 10 * len(resources(small, "Observation")) == 10_000
     assert len(large.drafts) - len(small.drafts) == 9_000
+
+
+def test_a_document_four_times_as_large_takes_four_times_the_memory():
+    """Measured in bytes, not in time: nothing is copied once per part of it (`benchmarks/documents.py` has the times)."""
+
+    def peak(size):
+        data = base64.b64encode(b"%PDF-1.4" + bytes(size)).decode()
+        raw = message(PID, OBR, f"OBX|1|ED|1^Doc||E^AP^PDF^Base64^{data}||||||F")
+        tracemalloc.start()
+        try:
+            v2.map_message(v2.read(raw), TABLES, v2.Site())
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(1_000)
+    assert peak(4_000_000) < 4.5 * peak(1_000_000)
 
 
 @pytest.mark.parametrize("missing", ["", "OBR|1"])

@@ -303,3 +303,21 @@ def test_a_fhir_bundle_is_not_replayed(told: Told) -> None:
         (line,) = tx.inbox.list()
     with pytest.raises(NotKept):
         told.gateway.replay.one(line.id)
+
+
+def test_documents_and_promoted_results_told_in_any_order_replay_to_what_they_are(told: Told) -> None:
+    made = [f"202609{day:02}110000-0500" for day in range(1, 8)]
+    story = [
+        messages.document("T10", "Replaced.", made=made[3], number="D-2", parent="D-1"),
+        messages.document("T02", "First.", made=made[0], status="IP"),
+        messages.document("T03", made=made[2]),
+        messages.document("T08", "Edited.", made=made[1], status="IP"),
+        messages.document("T06", "More.", made=made[4], number="D-3", parent="D-2"),
+        messages.document("T11", made=made[5], number="D-3", parent="D-2"),
+        messages.result("OBR|1||L-9^LAB|1^a|||||||||||||||||||||F", "OBX|1|NM|2^b||||||||U", made=made[2]),
+        messages.result("OBR|1||L-9^LAB|1^a|||||||||||||||||||||P", "OBX|1|NM|2^b||5||||||P", made=made[1]),
+        messages.result("OBR|1||L-9^LAB|1^a|||||||||||||||||||||F", made=made[4]),
+    ]
+    for message in story:
+        assert told.receives(message)[0] == "AA"
+    assert [outcome.differences for outcome in replayed(told)] == [()] * len(story)

@@ -8,14 +8,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import completeness, documents, intake, mapping
+from benchmarks import completeness, corpus, documents, intake, mapping
 
 DEFAULT = Path(__file__).parents[1] / "fixtures/v2/ref_i12/breast-second-opinion/input.hl7"
 
 
 def main() -> None:
-    """Print one table per message and one for the whole way."""
+    """Print one table per message, one for public messages, one for the whole way."""
     console = Console()
+    _corpus(console)
     for path in [Path(name) for name in sys.argv[1:]] or [DEFAULT]:
         table = Table(title=f"{path.name}: one message, one thread", title_justify="left")
         for column in ("step", "µs a message", "messages/s", "× hl7apy parse"):
@@ -42,6 +43,29 @@ def main() -> None:
         table.add_column(column, justify="right" if column != "what" else "left")
     for cost in completeness.measure():
         table.add_row(cost.what, f"{cost.cases:,}", f"{cost.median * 1e3:.2f}", f"{cost.p99 * 1e3:.2f}")
+    console.print(table)
+
+
+def _corpus(console: Console) -> None:
+    folder, raws = corpus.messages()
+    size = sum(map(len, raws)) / max(len(raws), 1)
+    table = Table(title=f"{len(raws)} messages of {size:,.0f} bytes in {folder}: processor time, one thread", title_justify="left")
+    for column in ("step", "messages", "µs a message", "messages/s", "× hl7apy", "wanted"):
+        table.add_column(column, justify="right" if column != "step" else "left")
+    rates = list(corpus.measure(raws))
+    floor = rates[-1].seconds
+    for rate in rates:
+        if rate.note:
+            table.add_row(rate.name, f"[bold yellow]{rate.note}[/]")
+            continue
+        wanted = f"{rate.bar / corpus.REFERENCE:,.0f}" if rate.bar else ""
+        table.add_row(rate.name, str(rate.messages), f"{rate.seconds * 1e6:,.0f}", f"{1 / rate.seconds:,.0f}", f"{floor / rate.seconds:,.0f}", wanted)
+    console.print(table)
+    table = Table(title="What a message costs as it grows (factor 1.0 is linear)", title_justify="left")
+    for column in ("what", "size", "ms", "factor"):
+        table.add_column(column, justify="right" if column != "what" else "left")
+    for row in corpus.growth():
+        table.add_row(row.what, row.size, f"{row.seconds * 1e3:,.1f}", f"{row.factor:.2f}")
     console.print(table)
 
 

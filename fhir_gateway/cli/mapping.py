@@ -28,14 +28,18 @@ def map_files(
         bool, typer.Option("--ndjson", help="One line per message, in input order; a refused one's line is its OperationOutcome")
     ] = False,
     report: Annotated[bool, typer.Option("--report", help="Say for every valued field where it went, on stderr")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Also check the messages against their version of the standard; findings on stderr, exit 1 for any")
+    ] = False,
     source: Annotated[str | None, typer.Option("--source", help="Treat the messages as this sender's (default: what MSH-3 and MSH-4 say)")] = None,
 ) -> None:
-    """Map HL7 v2 messages to FHIR R4 Bundles. Exit 0 all mapped, 1 some refused, 2 usage."""
+    """Map HL7 v2 messages to FHIR R4 Bundles. Exit 0 all mapped, 1 some refused (or, with --strict, out of line), 2 usage."""
     tables, site = conceptmaps.load(), v2.Site(timezone=Settings().source_zone, sender=source)
     results: list[dict[str, Any]] = []
-    refused = 0
+    refused = deviating = 0
     for name in files:
         for raw in _messages(name):
+            deviating += strict and _deviates(raw)
             made, good = _one(raw, tables, site, report)
             refused += not good
             if ndjson:
@@ -46,7 +50,7 @@ def map_files(
                 err.print(encode(made).decode(), markup=False)
     if not ndjson and results:
         write(encode(results[0] if len(results) == 1 else results))
-    if refused:
+    if refused or deviating:
         raise typer.Exit(1)
 
 
@@ -56,6 +60,18 @@ def _messages(name: str) -> list[bytes]:
     except OSError as fault:
         stop(f"{name}: {fault.strerror or fault}", 2)
     return v2.split(raw) or [raw]
+
+
+def _deviates(raw: bytes) -> bool:
+    """Say where a message leaves its standard; does it?"""
+    try:
+        message = v2.read(raw)
+    except Refused:
+        return False  # said by the mapping
+    found = v2.conformance(message)
+    for finding in found:
+        err.print(f"{message.header.message_type} {message.header.control_id}: {finding.where or ''} {finding.text} ({finding.code})", markup=False)
+    return any(finding.severity != "information" for finding in found)
 
 
 def _one(raw: bytes, tables: conceptmaps.Tables, site: v2.Site, report: bool) -> tuple[dict[str, Any], bool]:

@@ -47,7 +47,7 @@ class CodeWork:
         """Make the Tasks that are missing, map again what need not wait any longer, end the Tasks that are done; how much of that there was."""
         now = self.clock()
         with self.store.snapshot(GATEWAY) as tx:
-            waiting = tx.codes.waiting()
+            waiting = tx.codes.wanted()
             told = [code for code in waiting if self._told(tx, code)]
             unmade = [code for code in waiting if code.task is None and code not in told]
         done = self.store.run(GATEWAY, now, lambda tx: self._make(tx, unmade, now)) if unmade else 0
@@ -103,9 +103,10 @@ class CodeWork:
         return made
 
     def _map_again(self, code: LocalCode) -> int:
-        """Map the messages that wait for a code again, oldest first, each in a transaction of its own; how many no longer wait."""
-        before, last = code.messages, ""
+        """Map the messages that wait for a code again, oldest first, each in a transaction of its own; how many, 0 where some wait on."""
+        done, last = 0, ""
         while ids := self._waiting(code, last):
+            done += len(ids)
             for last in ids:
                 try:
                     self.replay.one(last, "codes")
@@ -114,7 +115,7 @@ class CodeWork:
                 except Exception as fault:  # noqa: BLE001 - one message must not keep the others waiting
                     event("message-failed", "error", inbox=last, channel="replay", type="", error=type(fault).__name__)
                     self.store.run(GATEWAY, self.clock(), lambda tx, id=last: tx.codes.note(id, "", [], again=True))  # type: ignore[misc]
-        return before - len(self._waiting(code, ""))
+        return 0 if self._waiting(code, "") else done
 
     def _waiting(self, code: LocalCode, after: str) -> list[str]:
         with self.store.snapshot(GATEWAY) as tx:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, literal, not_, or_, select, update
 
 from fhir_gateway.store import tables
 from fhir_gateway.store.text import LONGEST, fit
@@ -40,7 +40,9 @@ class LocalCode:
     messages: int
 
 
-_COLUMNS: Final = [*(_C.c[name] for name in LocalCode.__slots__ if name != "messages"), _MESSAGES]
+_NAMED: Final = [_C.c[name] for name in LocalCode.__slots__ if name != "messages"]
+_COLUMNS: Final = [*_NAMED, _MESSAGES]
+_WAITED: Final = select(_W.c.code).where(_W.c.code == _C.c.pk).exists()
 
 
 class Codes:
@@ -65,11 +67,15 @@ class Codes:
         self._work.queue(_W, [{"code": pk, "inbox": inbox_id} for pk in known.values()])
         return self._where(_C.c.pk.in_(made)) if made else []
 
+    def wanted(self) -> list[LocalCode]:
+        """As `waiting`, without counting how many messages that are (`messages` is 1): for whoever asks every few seconds."""
+        query = select(*_NAMED, literal(1).label("messages")).where(_WAITED).order_by(_C.c.pk)
+        return [LocalCode(**row._mapping) for row in self._work.execute(query)]
+
     def waiting(self, limit: int = 10_000) -> list[LocalCode]:
         """Codes that messages wait for, the most wanted first."""
         self._work.flush()
-        waited = select(_W.c.code).where(_W.c.code == _C.c.pk).exists()
-        query = select(*_COLUMNS).where(waited).order_by(_MESSAGES.desc(), _C.c.pk).limit(limit)
+        query = select(*_COLUMNS).where(_WAITED).order_by(_MESSAGES.desc(), _C.c.pk).limit(limit)
         return [LocalCode(**row._mapping) for row in self._work.execute(query)]
 
     def find(self, name: str) -> LocalCode | None:
@@ -90,14 +96,12 @@ class Codes:
 
     def open_tasks(self, sender: str) -> int:
         """How many codes of a sender have a Task and messages that wait."""
-        waited = select(_W.c.code).where(_W.c.code == _C.c.pk).exists()
-        return int(self._work.execute(select(func.count()).where(_C.c.sender == fit(sender), _C.c.task.is_not(None), waited)).scalar_one())
+        return int(self._work.execute(select(func.count()).where(_C.c.sender == fit(sender), _C.c.task.is_not(None), _WAITED)).scalar_one())
 
     def turned(self) -> list[LocalCode]:
         """Codes whose Task is open although nothing waits for them any more, and those that are wanted again."""
         self._work.flush()
-        waited = select(_W.c.code).where(_W.c.code == _C.c.pk).exists()
-        return self._where(and_(_C.c.task.is_not(None), or_(and_(_C.c.ended.is_(False), not_(waited)), and_(_C.c.ended.is_(True), waited))))
+        return self._where(and_(_C.c.task.is_not(None), or_(and_(_C.c.ended.is_(False), not_(_WAITED)), and_(_C.c.ended.is_(True), _WAITED))))
 
     def end(self, pk: int, ended: bool) -> None:
         """Note that the Task of a code was completed, or opened again."""

@@ -180,7 +180,10 @@ def _extension(value: Json, at: At, walk: Walk) -> None:
     """ext-1: a value or extensions, not both, not neither."""
     if not value.get("url"):
         walk.error("required", "Extension.url is required", (at, "url"))
-    has_value = any(key.startswith(("value", "_value")) for key in value)
+    has_value = False
+    for key in value:
+        if key[:5] == "value" or key[:6] == "_value":
+            has_value = True
     if has_value == ("extension" in value):
         text = "an extension has a value or extensions of its own, not both" if has_value else "an extension needs a value or extensions of its own"
         walk.error("invariant", f"ext-1: {text}", at)

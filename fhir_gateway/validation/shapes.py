@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import types
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, Final
@@ -23,7 +23,8 @@ from fhir_gateway.validation.types import TYPES
 class Element:
     """One element of a type. `kind`: a primitive's FHIR name ("code"), "resource" for contained content, or "" when `of` names a complex type.
 
-    group: the value[x] group it belongs to, "" for most.
+    group: the value[x] group it belongs to, "" for most. plain: one text that any printable characters will do for. known: codes and addresses it was
+    found to allow; senders say the same few all day.
     """
 
     name: str
@@ -33,6 +34,8 @@ class Element:
     codes: frozenset[str] = frozenset()
     targets: frozenset[str] = frozenset()
     group: str = ""
+    plain: bool = False
+    known: set[str] = field(default_factory=set, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ _PRIMITIVES = {
     "Instant": "instant", "Time": "time", "Decimal": "decimal", "Integer": "integer", "PositiveInt": "positiveInt",
     "UnsignedInt": "unsignedInt", "Xhtml": "xhtml",
 }  # fmt: skip
+_PLAIN = frozenset({"string", "markdown"})
 _BUILTINS = {bool: "boolean", str: "string"}
 
 
@@ -76,18 +80,18 @@ def shape(path: str) -> Shape:
     elements: dict[str, Element] = {}
     required: list[str] = []
     groups: dict[str, bool] = {}
-    for field in model.model_fields.values():
-        alias = field.alias or ""
+    for described in model.model_fields.values():
+        alias = described.alias or ""
         if alias in ("resource_type", "fhir_comments"):
             continue
-        element = _element(model.__name__, alias, field)
+        element = _element(model.__name__, alias, described)
         if element is None:
             continue
         elements[alias] = element
-        extra = _extra(field)
+        extra = _extra(described)
         if element.group:
             groups[element.group] = groups.get(element.group, False) or bool(extra.get("one_of_many_required"))
-        elif extra.get("element_required") or field.is_required():
+        elif extra.get("element_required") or described.is_required():
             required.append(alias)
     return Shape(model.__name__, elements, tuple(required), tuple(group for group, needed in groups.items() if needed))
 
@@ -103,9 +107,11 @@ def _element(owner: str, alias: str, field: Any) -> Element | None:
     targets = frozenset(extra.get("enum_reference_types", ()))
     if typing.get_origin(annotation) is typing.Annotated:
         marker = typing.get_args(annotation)[1]
-        return Element(alias, _PRIMITIVES[type(marker).__name__], "", many, codes, targets, group)
+        kind = _PRIMITIVES[type(marker).__name__]
+        return Element(alias, kind, "", many, codes, targets, group, kind in _PLAIN and not many and not codes)
     if annotation in _BUILTINS:
-        return Element(alias, _BUILTINS[annotation], "", many, codes, targets, group)
+        kind = _BUILTINS[annotation]
+        return Element(alias, kind, "", many, codes, targets, group, kind in _PLAIN and not many and not codes)
     name = annotation.__name__
     if name == "FHIRPrimitiveExtensionType":
         return None  # `_status`: checked beside the element it belongs to

@@ -64,7 +64,9 @@ def _object(value: Json, form: Shape, at: At, walk: Walk, *, is_resource: bool =
                 walk.error("structure", f"{form.name} has no element '{key[:64]}'", (at, key[:64]))
             if element is None:
                 continue
-        else:
+        elif type(content) is not str or not (
+            content in element.known or (element.plain and content.isprintable() and not content.isspace() and content)
+        ):
             _element(element, content, (at, key), walk, value)
         if element.group:
             chosen = {} if chosen is None else chosen
@@ -123,7 +125,14 @@ def _one(element: Element, item: Any, at: At, walk: Walk) -> None:
         walk.error(found[0], f"{place(at).rpartition('.')[2]} {found[1]}", at)
     elif element.codes:
         walk.error("code-invalid", f"'{str(item)[:64]}' is not one of {', '.join(sorted(element.codes)[:12])}", at)
+    elif kind in _SAID_AGAIN and not element.many and len(item) <= _LONGEST and len(element.known) < _MOST:
+        element.known.add(item)
 
+
+_SAID_AGAIN: Final = frozenset({"code", "uri", "url", "canonical"})
+"""Kinds of which the same few texts come again and again; never names, numbers or dates of people."""
+_LONGEST: Final = 100
+_MOST: Final = 512
 
 ANY: Final = "Resource"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from mappers.result import Header
 from mappers.v2.bundle import bundle
+from mappers.v2.conformance import conformance
 from mappers.v2.context import RAW_MESSAGE, REPLACED_BY, V2_FIELD, Site
 from mappers.v2.dictionary import check
 from mappers.v2.mapping import MAPPING_VERSION, map_message
@@ -30,6 +31,7 @@ __all__ = [
     "acknowledge",
     "bundle",
     "check",
+    "conformance",
     "header",
     "map_message",
     "read",

@@ -42,6 +42,7 @@ class SegmentDefinition:
     required: tuple[int, ...]
 
 
+@lru_cache(maxsize=1024)
 def nearest(version: str) -> tuple[str, bool]:
     """The version whose tables are used for a message that says `version`, and whether that is exactly it.
 
@@ -109,16 +110,17 @@ def check(message: Message) -> list[Finding]:
     All are `information`: senders deviate daily and nothing is lost by it; whoever wants conformance reads them.
     A version without tables of its own is a `warning` at MSH-12.
     """
-    version, exact = nearest(message.header.version)
+    version, exact = nearest(message.segments[0].value(12))
     findings = []
     if not exact:
         findings.append(Finding("warning", "203", f"no tables for this version: read as {version}", Location("MSH", 1, 12)))
     repetition = message.delimiters.repetition
     for segment in message.segments:
-        known = definition(version, segment.name)
+        name = segment.name
+        known = definition(version, name)
         fields = segment.fields
         if known is None:
-            if segment.name[0] != "Z":
+            if name[0] != "Z":
                 findings.append(Finding("information", "100", f"segment not defined in version {version}", segment.where()))
             continue
         count = len(fields)
@@ -127,7 +129,7 @@ def check(message: Message) -> list[Finding]:
                 findings.append(Finding("information", "101", "required field missing", segment.where(number)))
         if count - 1 > known.last and any(fields[known.last + 1 :]):
             findings.append(Finding("information", "100", f"fields beyond the last one version {version} defines", segment.where(known.last + 1)))
-        if segment.repeats and segment.name != "MSH":
+        if segment.repeats and name != "MSH":
             findings.extend(_repetitions(segment.name, segment.sequence, fields, known, repetition))
     return findings
 

@@ -176,3 +176,10 @@ def test_partners_are_registered_listed_and_forgotten_and_wrong_ones_refused(tmp
     assert json.loads(run("outbox", "list", "--json", database_url=url).stdout) == []
     assert run("outbox", "retry", "7", database_url=url).returncode == 1
     assert run("outbox", "list", "--state", "lost", database_url=url).returncode == 2
+
+
+def test_map_strict_says_where_a_message_leaves_its_standard_and_still_maps_it() -> None:
+    done = run("map", "-", "--strict", stdin=messages.blood_count().replace(b"||12.40|", b"||twelve|"))
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["resourceType"] == "Bundle"
+    assert b"OBX[1]-5 not a valid NM (102)" in done.stderr

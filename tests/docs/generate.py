@@ -11,9 +11,10 @@ from fhir_gateway.cases.checklist import compile_checklist
 from fhir_gateway.settings import Settings
 from mappers.v2.messages.registry import MESSAGES
 from profiles import plandefinitions, searchparameters
+from tests.docs import mapping_pages
+from tests.docs.tables import NOTE, table
 
 DOCS = Path(__file__).parents[2] / "docs"
-NOTE = "<!-- Made from the code by `make docs`; change the code, not this page. -->\n"
 
 
 def pages() -> dict[str, str]:
@@ -24,15 +25,12 @@ def pages() -> dict[str, str]:
         "events.md": log_events(),
         "search-parameters.md": search_parameters(),
         "message-types.md": message_types(),
+        "segments.md": mapping_pages.segments(),
+        "code-tables.md": mapping_pages.code_tables(),
+        "disagreements.md": mapping_pages.disagreements(),
         "case-states.md": case_states(),
         "checklists.md": checklists(),
     }
-
-
-def table(title: str, intro: str, columns: tuple[str, ...], rows: Iterator[tuple[object, ...]]) -> str:
-    lines = [f"# {title}", NOTE, intro, "", f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
-    lines += ["| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
 
 
 def settings() -> str:
@@ -86,9 +84,11 @@ def search_parameters() -> str:
 
 def message_types() -> str:
     rows = (
-        (f"{kind}^{trigger}" if trigger else f"{kind}, any event", ", ".join(entry.required)) for (kind, trigger), entry in sorted(MESSAGES.items())
+        (f"{kind}^{trigger}".rstrip("^"), (entry.map.__doc__ or "").strip().split("\n")[0], ", ".join(entry.required), entry.event or "")
+        for (kind, trigger), entry in sorted(MESSAGES.items())
     )
-    return table("HL7 v2 message types", "Any other type is refused (AR 200 or 201) and kept.", ("message", "refused without"), rows)
+    intro = "Any other type is refused (AR 200 or 201) and kept. What becomes of each field is in [segments](segments.md)."
+    return table("HL7 v2 message types", intro, ("message", "is", "refused without", "step of the case"), rows)
 
 
 def case_states() -> str:

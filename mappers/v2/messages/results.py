@@ -18,7 +18,7 @@ from mappers.v2.segments.documents import document, gather, is_document
 from mappers.v2.segments.msh import ABSENT
 from mappers.v2.segments.nte import followers
 from mappers.v2.segments.obx import observation
-from mappers.v2.segments.orc import OBR, ORC, TQ1
+from mappers.v2.segments.orc import OBR, TQ1, order_control
 from mappers.v2.segments.prd import CTD
 from mappers.v2.segments.spm import specimen
 from mappers.v2.segments.zds import imaging_study
@@ -93,7 +93,7 @@ def order_segments(orc: Node | None, obr: Node | None, request: Draft, report: D
             CTD.map(contact.segment, ctx, **(reported or {"ServiceRequest": request}))
         followers(obr, home, ctx)
     if orc is not None:
-        ORC.map(orc.segment, ctx, **reported, ServiceRequest=request)
+        order_control(orc, ctx, **reported, ServiceRequest=request)
         for timing in orc.of("TQ1"):
             TQ1.map(timing.segment, ctx, ServiceRequest=request)
         followers(orc, home, ctx)

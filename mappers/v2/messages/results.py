@@ -81,11 +81,11 @@ def order_segments(orc: Node | None, obr: Node | None, request: Draft, report: D
     home = report or request
     reported = {"DiagnosticReport": report} if report else {}
     if obr is not None:
-        # without SPM, OBR-9 to -15 describe the specimen
-        sample = ctx.new("Specimen", subject=reference(ctx.patient))
-        drafts = reported | {"ServiceRequest": request} | ({} if specimens else {"Specimen": sample})
+        # OBR-9 to -15 describe the specimen: the one SPM's, or without SPM one of their own
+        sample = specimens[0] if len(specimens) == 1 else ctx.new("Specimen", subject=reference(ctx.patient))
+        drafts = reported | {"ServiceRequest": request} | ({} if len(specimens) > 1 else {"Specimen": sample})
         OBR.map(obr.segment, ctx, **drafts)
-        if len(sample.resource) > 2:
+        if not specimens and len(sample.resource) > 2:
             specimens.append(ctx.add(sample))
         for timing in obr.of("TQ1"):
             TQ1.map(timing.segment, ctx, ServiceRequest=request)

@@ -95,6 +95,24 @@ def test_a_cancelled_document_reopens_its_item(told: Told) -> None:
     assert (told.item("consult-note")["state"], told.item("consult-note")["reason"]) == ("missing", "retracted")
 
 
+def test_an_addendum_is_no_record_without_what_it_adds_to(told: Told) -> None:
+    told.receives(messages.referral())
+    told.receives(messages.document("T06", "More.", made="20260902110000-0500", number="D-2", parent="D-1"))
+    assert told.item("consult-note")["state"] == "missing"
+    told.receives(messages.document("T02", "Seen today.", made="20260901110000-0500"))
+    assert told.item("consult-note")["state"] == "accepted"
+    told.receives(messages.document("T11", made="20260903110000-0500"))
+    assert (told.item("consult-note")["state"], told.item("consult-note")["reason"]) == ("missing", "retracted")
+
+
+def test_what_only_a_withdrawn_document_replaced_is_shown_to_a_person(told: Told) -> None:
+    told.receives(messages.referral())
+    told.receives(messages.document("T02", "Seen today.", made="20260901110000-0500"))
+    told.receives(messages.document("T10", "Seen.", made="20260902110000-0500", number="D-2", parent="D-1"))
+    told.receives(messages.document("T11", made="20260903110000-0500", number="D-2", parent="D-1"))
+    assert (told.item("consult-note")["state"], told.item("consult-note")["reason"]) == ("received", "status-unknown")
+
+
 @pytest.mark.parametrize("event", ["T01", "T03"])
 def test_a_document_only_told_of_is_not_held(told: Told, event: str) -> None:
     told.receives(messages.referral())

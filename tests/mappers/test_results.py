@@ -208,6 +208,15 @@ def test_a_study_carries_its_uid_and_the_accession_number():
     assert pointed(result, only(result, "DiagnosticReport")["imagingStudy"][0])["resourceType"] == "ImagingStudy"
 
 
+@pytest.mark.parametrize("zds", [(), ("ZDS|1.2.840.1.5^PACS^Application^DICOM",)], ids=["OBX alone", "ZDS too"])
+def test_a_study_named_in_an_obx_is_one_study_and_still_an_observation(zds):
+    result = mapped(PID, OBR, *zds, "OBX|1|HD|113014^DICOM Study^DCM||1.2.840.1.5||||||O")
+    study = only(result, "ImagingStudy")
+    assert (study["identifier"][0]["system"], study["identifier"][0]["value"]) == ("urn:dicom:uid", "urn:oid:1.2.840.1.5")
+    assert [pointed(result, r) for r in only(result, "DiagnosticReport")["imagingStudy"]] == [study]
+    assert only(result, "Observation")["valueString"] == "1.2.840.1.5"
+
+
 def test_the_ordering_doctor_makes_an_order_the_report_is_based_on():
     result = mapped(
         PID,

@@ -36,6 +36,7 @@ from mappers.v2.segments.nte import followers
 from mappers.v2.segments.obx import observation
 from mappers.v2.segments.orc import filler_reference, group_reference, order_reference
 from mappers.v2.segments.txa import TXA
+from mappers.v2.segments.zds import named_studies
 
 STRUCTURE: Final = {**PARENTS, "OBX": ("TXA",)}
 RELATION: Final = {"T05": "appends", "T06": "appends", "T09": "replaces", "T10": "replaces"}
@@ -226,6 +227,10 @@ def _results(nodes: list[Node], work: Work, ctx: Context) -> None:
             work.report.resource.setdefault("result", []).append(reference(found))
         else:
             work.related.append(reference(found))
+    studies = [reference(study) for study in named_studies(nodes, [], ctx)]
+    work.related += studies
+    if studies and work.report is not None:
+        work.report.resource["imagingStudy"] = [dict(study) for study in studies]
 
 
 def _order_in_time(draft: Draft, work: Work) -> None:

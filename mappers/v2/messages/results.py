@@ -21,7 +21,7 @@ from mappers.v2.segments.obx import observation
 from mappers.v2.segments.orc import OBR, TQ1, order_control
 from mappers.v2.segments.prd import CTD
 from mappers.v2.segments.spm import specimen
-from mappers.v2.segments.zds import imaging_study
+from mappers.v2.segments.zds import imaging_study, named_studies
 
 # Later states win ties of the clock: a late preliminary must not replace a final, nor a resent final a correction.
 # From 50 on a result counts as final.
@@ -136,9 +136,10 @@ def _bundle_results(orc: Node | None, obr: Node | None, report: Draft, specimens
             resource.setdefault("result", []).append(reference(found))
         made.append(found)
     for study in (n for parent in (orc, obr) if parent for n in parent.of("ZDS")):
-        image = imaging_study(study, ctx, _accession(resource))
-        resource.setdefault("imagingStudy", []).append(reference(image))
-        made.append(image)
+        made.append(imaging_study(study, ctx, _accession(resource)))
+    made += named_studies(ordered, made, ctx)
+    if studies := [reference(draft) for draft in made if draft.resource["resourceType"] == "ImagingStudy"]:
+        resource["imagingStudy"] = studies
     if specimens:
         resource["specimen"] = [reference(s) for s in specimens]
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fhir_gateway.errors import InvalidError, NotTheClinicError
+from fhir_gateway.pipeline import Gateway
 from fhir_gateway.pipeline.codetables import CONTEXT, SENDER
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.store import LocalCode
@@ -205,3 +206,26 @@ def test_maps_and_what_they_wait_for_are_found_by_search(told: Told) -> None:
     by = {"context": f"{SENDER}|NORTHSIDE", "source-code": "COHAB", "source-system": MARITAL, "target-code": "T", "status": "active"}
     for name, value in by.items():
         assert [found["id"] for found in told.found("ConceptMap", **{name: value})] == [made["id"]], name
+
+
+def test_a_process_that_has_not_heard_of_a_map_maps_by_it_all_the_same(told: Told) -> None:
+    """Several processes serve one database; what one of them saved holds for all from its commit on."""
+    other = Gateway(told.gateway.settings, told.executor, clock=lambda: told.now)
+    told.receives(married(mrn="P1"))
+    other.create(STAFF, "ConceptMap", encode(translation("COHAB", "T")), None)
+    told.receives(married(mrn="P2", number="REF-2"))
+    assert marital(told, "P2") == ["T", "COHAB"]
+    works(told)
+    assert marital(told, "P1") == ["T", "COHAB"]
+    other.stop()
+
+
+def test_a_map_of_a_table_that_is_no_longer_there_keeps_no_message_out(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    saves(told, translation("COHAB", "T"))
+
+    def gone(_: object) -> str:
+        raise LookupError("no such table")
+
+    monkeypatch.setattr("fhir_gateway.pipeline.codetables.table_of", gone)
+    told.gateway.messages.codes._kept = (0, told.gateway.messages.codes._kept[1])
+    assert told.receives(married())[0] == "AA"

@@ -141,11 +141,11 @@ class Replay:
         sender = tx.on_behalf_of(Principal("gateway", plan.mapped.header.sender, "replay"))
         written = [_create(sender, plan, reference, standing) for reference, standing in plan.created]
         written += [_update(sender, plan, *one) for one in plan.changed if one[1].changes]
-        for held, found, _ in plan.changed:
-            if found.conflicts:
-                conflicts.raise_(tx, plan.entry.id, held, found.conflicts, now)
         if written:
             sender.resources.create(_provenance(plan, written, now))
+        for held, found, _ in plan.changed:
+            if found.conflicts:
+                written += conflicts.raise_(tx, plan.entry.id, held, found.conflicts, now)
         _remember(tx, plan)
         self.casework.after(sender, written, now)
 

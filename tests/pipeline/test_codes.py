@@ -11,7 +11,10 @@ from fhir_gateway.security.principal import Principal
 from fhir_gateway.store import LocalCode
 from fhir_gateway.validation import encode
 from tests import messages
+from tests.partner import endpoint
 from tests.pipeline.conftest import STAFF, Told
+from tests.pipeline.test_chasing import sends
+from tests.pipeline.test_subscriptions import kind, subscribes, subscription
 
 MARITAL = "http://terminology.hl7.org/CodeSystem/v2-0002"
 V3 = "http://terminology.hl7.org/CodeSystem/v3-MaritalStatus"
@@ -229,3 +232,12 @@ def test_a_map_of_a_table_that_is_no_longer_there_keeps_no_message_out(told: Tol
     monkeypatch.setattr("fhir_gateway.pipeline.codetables.table_of", gone)
     told.gateway.messages.codes._kept = (0, told.gateway.messages.codes._kept[1])
     assert told.receives(married())[0] == "AA"
+
+
+def test_staff_who_subscribed_are_told_of_a_code_to_translate(told: Told) -> None:
+    with endpoint() as hook:
+        subscribes(told, subscription(hook, "Task?code=code-translation"))
+        told.receives(married())
+        works(told)
+        sends(told)
+        assert [kind(post.json) for post in hook.posts] == ["handshake", "event-notification"]

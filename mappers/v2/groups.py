@@ -24,7 +24,7 @@ PARENTS: Final = {
     "AUT": ("RF1", "PR1"),  # AUTCTR/PROCEDURE groups of REF_I12
     "OBR": ("ORC",),  # only the first OBR after an ORC: see `tree`
     "TQ1": ("ORC", "OBR", "SCH"),
-    "ROL": ("PID", "PV1", "PR1", "IN1"),  # also when PD1, ARV, DB1 stand between
+    "ROL": ("PID", "PV1", "PR1", "IN1", "PRB", "GOL"),  # also when PD1, ARV, DB1 stand between
     "SPM": ("OBR",),
     "OBX": ("ORC", "OBR"),  # also when SPM stands between: senders put results there
     "ZDS": ("ORC", "OBR"),

@@ -278,6 +278,7 @@ _MAKERS: Final[dict[str, Callable[[Draft, Scope], Keys]]] = {
     "Condition": _numbered("Condition", "code", "recordedDate"),
     "AllergyIntolerance": _numbered("AllergyIntolerance", "code"),
     "Procedure": _numbered("Procedure", "code", "performedDateTime"),
+    "Goal": _numbered("Goal", "description", "startDate"),
     "Consent": _numbered("Consent", "category", "dateTime", "provision"),
     "Claim": _claim,
     "ClaimResponse": _claim_response,

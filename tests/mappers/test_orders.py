@@ -70,6 +70,17 @@ def test_diagnoses_are_reasons_of_the_order_they_follow_and_of_all_where_they_co
     assert reasons == [[urls["N20.0"], urls["C67.9"]], [urls["C67.9"]]]
 
 
+@pytest.mark.parametrize("event", ["ORM^O01", "ORU^R01"])
+def test_who_orders_at_a_facility_is_in_her_role_there(event):
+    orc = "ORC|NW|P1^HOSP" + "|" * 10 + "123^Okafor^Daniel" + "|" * 9 + "Northside^^77|1 Elm St^^Springfield|^WPN^PH^^^217^5550100"
+    result = mapped(PID, orc, CBC + "|" * 21 + "F", event=event)
+    (role,) = drafts(result, "PractitionerRole")
+    assert only(result, "ServiceRequest")["requester"] == {"reference": role.full_url}
+    facility = next(d for d in drafts(result, "Organization") if d.full_url == role.resource["organization"]["reference"])
+    assert (facility.resource["name"], facility.resource["address"][0]["city"], len(facility.resource["telecom"])) == ("Northside", "Springfield", 1)
+    assert role.resource["practitioner"] == {"reference": drafts(result, "Practitioner")[0].full_url}
+
+
 def test_an_order_of_another_kind_keeps_its_detail_with_it():
     result = mapped(PID, "ORC|NW|P9^HOSP", "RXO|00310^Tamoxifen^NDC|20||mg", event="ORM^O01")
     assert kept_values(only(result, "ServiceRequest"))["RXO[1]-1.2"] == "Tamoxifen"

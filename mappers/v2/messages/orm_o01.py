@@ -16,11 +16,10 @@ from mappers.v2.context import Context, reference
 from mappers.v2.datatypes.codes import V2, concept
 from mappers.v2.groups import Node, orders, tree
 from mappers.v2.messages import common
-from mappers.v2.messages.results import one_occurrence
 from mappers.v2.messages.results import order as results
-from mappers.v2.segments.nte import followers
-from mappers.v2.segments.orc import OBR, ORC, TQ1
-from mappers.v2.segments.prd import CTD, place_provider, provider
+from mappers.v2.messages.results import order_segments
+from mappers.v2.segments.orc import ORC
+from mappers.v2.segments.prd import place_provider, provider
 from mappers.v2.segments.rf1 import REFERRAL, opened, withdrawn
 from mappers.v2.segments.spm import specimen
 from mappers.v2.segments.standing import ORC_TOLD, told
@@ -145,8 +144,11 @@ def _ordered(group: Group, kind: Kind, root: Node, ctx: Context) -> Draft:
     else:
         draft = ctx.new("ServiceRequest", intent="order", subject=reference(ctx.patient))
     ctx.add(draft)
-    _segments(group, draft, ctx)
+    specimens = [specimen(node, ctx) for node in group.of("SPM")]
+    order_segments(group.orc, group.obr, draft, None, specimens, ctx)
     resource = draft.resource
+    if specimens:
+        resource["specimen"] = [reference(found) for found in specimens]
     if kind == "referral":
         for node in root.of("PRD"):
             place_provider(node, provider(node, ctx), draft, ctx)
@@ -166,27 +168,6 @@ def _ordered(group: Group, kind: Kind, root: Node, ctx: Context) -> Draft:
         if node.segment.name in DETAIL:
             keep_segment(node.segment, draft, ctx, "detail of an order of another kind: its ORC is the ServiceRequest")
     return draft
-
-
-def _segments(group: Group, draft: Draft, ctx: Context) -> None:
-    """ORC, OBR, timing, specimens, contacts and notes of an order."""
-    if group.orc is not None:
-        ORC.map(group.orc.segment, ctx, ServiceRequest=draft)
-        followers(group.orc, draft, ctx)
-    specimens = [specimen(node, ctx) for node in group.of("SPM")]
-    if group.obr is not None:
-        sample = ctx.new("Specimen", subject=reference(ctx.patient))
-        OBR.map(group.obr.segment, ctx, ServiceRequest=draft, **({} if specimens else {"Specimen": sample}))
-        if len(sample.resource) > 2:
-            specimens.append(ctx.add(sample))
-        followers(group.obr, draft, ctx)
-    for timing in group.of("TQ1"):
-        TQ1.map(timing.segment, ctx, ServiceRequest=draft)
-    for contact in group.of("CTD"):
-        CTD.map(contact.segment, ctx, ServiceRequest=draft)
-    one_occurrence(draft.resource)
-    if specimens:
-        draft.resource["specimen"] = [reference(found) for found in specimens]
 
 
 def _common(root: Node, early: Iterable[Node], requests: Sequence[Draft], referral: Draft | None, ctx: Context) -> None:

@@ -1,4 +1,7 @@
-"""ORU^R01 → DiagnosticReport per OBR with Observations, Specimens and documents. Guide: ORU_R01 message map."""
+"""ORU^R01 → DiagnosticReport per OBR with Observations, Specimens and documents. Guide: ORU_R01 message map.
+
+R30, R31 and R32 (point of care: with an order to be placed, to be found, or placed before) carry the same groups, one of each; the guide has no map for them.
+"""
 
 from __future__ import annotations
 

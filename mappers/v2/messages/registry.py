@@ -20,6 +20,7 @@ from mappers.v2.messages.orm_o01 import map_orders
 from mappers.v2.messages.oru_r01 import map_results
 from mappers.v2.messages.osu_o51 import map_status
 from mappers.v2.messages.pin_i07 import map_enquiry, map_insurance
+from mappers.v2.messages.ppr_pc1 import map_problems
 from mappers.v2.messages.ref_i12 import map_referral
 from mappers.v2.messages.ref_i15 import map_question
 from mappers.v2.messages.rqa_i08 import map_answer as map_authorisation
@@ -37,7 +38,10 @@ class MessageType(NamedTuple):
 
 
 _SCHEDULED: Final = ("SCH", "PID")
-_VISITS: Final = ("A01", "A02", "A03", "A04", "A05", "A06", "A07", "A08", "A09", "A10", "A11", "A12", "A13", "A28", "A31")
+_VISITS: Final = (
+    *("A01", "A02", "A03", "A04", "A05", "A06", "A07", "A08", "A09", "A10", "A11", "A12", "A13", "A14", "A15", "A16"),
+    *("A25", "A26", "A27", "A28", "A31", "A38", "A60"),
+)
 
 _ASKED: Final = ("I08", "I09", "I10", "I11")
 ANY: Final = ""
@@ -59,8 +63,9 @@ MESSAGES: Final = {
     ("OMG", "O19"): MessageType(map_orders),
     ("OML", "O21"): MessageType(map_orders),
     ("OSU", "O51"): MessageType(map_status, ("PID", "ORC")),
-    ("ORU", "R01"): MessageType(map_results),
+    **{("ORU", event): MessageType(map_results) for event in ("R01", "R30", "R31", "R32")},  # R30 to R32: at the point of care
     ("PIN", "I07"): MessageType(map_insurance),
+    **{("PPR", event): MessageType(map_problems, ("PID", "PRB")) for event in ("PC1", "PC2", "PC3")},
     ("RPI", "I01"): MessageType(map_insurance),
     ("RQI", "I01"): MessageType(map_enquiry),
     **{("RQA", event): MessageType(map_request) for event in _ASKED},

@@ -8,7 +8,7 @@ can't hold; OBX behind SPM are results of the report as well (row 77: focus only
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from mappers.result import PROMOTED, Clock, Draft, Finding, Json
 from mappers.v2.context import Context, reference
@@ -18,7 +18,7 @@ from mappers.v2.segments.documents import document, gather, is_document
 from mappers.v2.segments.msh import ABSENT
 from mappers.v2.segments.nte import followers
 from mappers.v2.segments.obx import observation
-from mappers.v2.segments.orc import OBR, ORC, TQ1
+from mappers.v2.segments.orc import OBR, TQ1, order_control
 from mappers.v2.segments.prd import CTD
 from mappers.v2.segments.spm import specimen
 from mappers.v2.segments.zds import imaging_study
@@ -93,7 +93,7 @@ def order_segments(orc: Node | None, obr: Node | None, request: Draft, report: D
             CTD.map(contact.segment, ctx, **(reported or {"ServiceRequest": request}))
         followers(obr, home, ctx)
     if orc is not None:
-        ORC.map(orc.segment, ctx, **reported, ServiceRequest=request)
+        order_control(orc, ctx, **reported, ServiceRequest=request)
         for timing in orc.of("TQ1"):
             TQ1.map(timing.segment, ctx, ServiceRequest=request)
         followers(orc, home, ctx)
@@ -132,6 +132,7 @@ def _bundle_results(orc: Node | None, obr: Node | None, report: Draft, specimens
             source = by_node.get(id(run[0].specimen)) if run[0].specimen else None
             found = observation(run[0], ctx, source or (specimens[0] if len(specimens) == 1 else None))
             _weigh(found, run[0], report)
+            _dated(found.resource, run[0], resource)
             resource.setdefault("result", []).append(reference(found))
         made.append(found)
     for study in (n for parent in (orc, obr) if parent for n in parent.of("ZDS")):
@@ -141,6 +142,16 @@ def _bundle_results(orc: Node | None, obr: Node | None, report: Draft, specimens
     if specimens:
         resource["specimen"] = [reference(s) for s in specimens]
     return made
+
+
+def _dated(found: Json, node: Node, report: Json) -> None:
+    """A result that does not say when is from when its report says (7.4.2.14: OBX-14 is sent where it differs from OBR-7)."""
+    if not node.segment.raw(14):
+        found.update({name: _copied(value) for name, value in report.items() if name.lstrip("_").startswith("effective")})
+
+
+def _copied(value: Any) -> Any:
+    return dict(value) if isinstance(value, dict) else value
 
 
 def _weigh(found: Draft, node: Node, report: Draft) -> None:

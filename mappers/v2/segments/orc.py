@@ -10,18 +10,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from mappers.result import Json
-from mappers.v2.context import Context
+from mappers.result import Draft, Json
+from mappers.v2.context import Context, reference
 from mappers.v2.datatypes.codes import as_extension, coded, coding_of, cwe, status
 from mappers.v2.datatypes.ids import cx_as, ei, ei_identifier, eip
 from mappers.v2.datatypes.measures import cq
-from mappers.v2.datatypes.parties import ndl, xcn
-from mappers.v2.datatypes.people import xtn_work
+from mappers.v2.datatypes.parties import ndl, xcn, xon, xon_draft
+from mappers.v2.datatypes.people import xad, xtn_work
 from mappers.v2.datatypes.text import ft, part, st, subs
 from mappers.v2.datatypes.times import date_time, dtm, elements, instant
+from mappers.v2.groups import Node
 from mappers.v2.message import Repetition
 from mappers.v2.segments.rf1 import annotated
-from mappers.v2.table import field, segment, structural, takes, target
+from mappers.v2.table import field, keep, segment, structural, takes, target
 
 EXT: Final = "http://hl7.org/fhir/StructureDefinition/"
 
@@ -128,6 +129,16 @@ ORC = segment(
         field("ORC-3", "identifier[]", ei("FILL")),  # rows 8-10
         field("ORC-4", "basedOn[]", group_reference),  # rows 11-12 say identifier: it is not the report's
     ),
+    target("PractitionerRole", field("ORC-21", "organization", xon)),  # row 46
+    target(
+        "Organization",  # the ordering facility
+        field("ORC-22", "address[]", xad),  # row 47
+        field("ORC-23", "telecom[]", xtn_work),  # row 48
+    ),
+    keep("ORC-10", why="who typed it in: the Provenance is the message's, of several orders (ORC[Provenance] rows 18-20)"),
+    keep("ORC-11", why="who verified it: as ORC-10 (rows 21-23)"),
+    keep("ORC-15", why="from when the order holds: the guide asks how it is used (row 38)"),
+    keep("ORC-24", why="address of the ordering provider: at this facility, or her own (row 49 asks)"),
 )
 
 OBR = segment(
@@ -173,6 +184,25 @@ OBR = segment(
     ),
     structural("OBR-1"),
 )
+
+
+def order_control(node: Node, ctx: Context, **drafts: Draft) -> None:
+    """The ORC of an order, whose requester is a person, in the role she has at the ordering facility where ORC-21 names one (rows 34, 46)."""
+    orc = node.segment
+    ctx.segment, ctx.number = orc, 21
+    named = orc.repetitions(21)
+    facility = xon_draft(named[0], ctx) if named else None
+    if facility is None:
+        ORC.map(orc, ctx, **drafts)
+        return
+    role = ctx.new("PractitionerRole")
+    ORC.map(orc, ctx, **drafts, PractitionerRole=role, Organization=facility)
+    request = drafts["ServiceRequest"].resource
+    if "requester" in request:
+        role.resource["practitioner"] = request["requester"]
+    role.merge = "enrich"
+    request["requester"] = reference(ctx.add(role))
+
 
 TQ1 = segment(
     "TQ1",

@@ -177,6 +177,6 @@ def add_diagnosis(draft: Draft, condition: Draft, use: str, rank: str, ctx: Cont
     diagnosis: Json = {"condition": reference(condition)}
     if coding := table_coding("0052-diagnosis-role", use, ctx):
         diagnosis["use"] = {"coding": [coding]}
-    if rank.isdecimal() and int(rank):
+    if rank.isdecimal() and 0 < int(rank[:12]) < 2**31:
         diagnosis["rank"] = int(rank)
     draft.resource.setdefault("diagnosis", []).append(diagnosis)

@@ -241,3 +241,12 @@ def test_staff_who_subscribed_are_told_of_a_code_to_translate(told: Told) -> Non
         works(told)
         sends(told)
         assert [kind(post.json) for post in hook.posts] == ["handshake", "event-notification"]
+
+
+def test_text_in_a_coded_field_fills_no_table_without_end(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fhir_gateway.store.codes.MOST_OF_SENDER", 2)
+    for n in range(4):
+        assert told.receives(married(f"TEXT{n}", mrn=f"P{n}", number=f"REF-{n}"))[0] == "AA"
+    assert [code.code for code in waiting(told)] == ["TEXT0", "TEXT1"]
+    told.receives(married("TEXT0", mrn="P9", number="REF-9"))
+    assert [code.messages for code in waiting(told)] == [2, 1]

@@ -58,6 +58,8 @@ def instance(type: str) -> dict[str, Any]:
             "criteria": "Task?status=requested",
             "channel": {"type": "rest-hook", "endpoint": "https://elsewhere.example/hook"},
         }
+    if type == "Appointment":  # any other status needs a start and an end (app-3)
+        return {**made, "status": "proposed"}
     return {**made, "type": "collection"} if type == "Bundle" else made
 
 

@@ -24,7 +24,7 @@ lint: $(VENV)/.dev  ## ruff, mypy --strict and the import contracts
 bench: $(VENV)/.dev  ## Rates of the hot path beside a floor measured in the same run
 	$(BIN)/python -m benchmarks
 
-conformance: $(VENV)/.dev  ## Public messages nobody here wrote: GATEWAY_CORPUS=folder make conformance
+conformance: $(VENV)/.dev  ## Public messages nobody here wrote: GATEWAY_CORPUS=folder [GATEWAY_MEDPLUM=folder] make conformance
 	$(BIN)/python -m tests.conformance
 
 docs: $(VENV)/.dev  ## Rebuild the generated tables in docs/ (settings, errors, events, message types)

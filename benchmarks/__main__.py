@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import completeness, corpus, intake, mapping
+from benchmarks import completeness, corpus, documents, intake, mapping
 
 DEFAULT = Path(__file__).parents[1] / "fixtures/v2/ref_i12/breast-second-opinion/input.hl7"
 
@@ -24,6 +24,12 @@ def main() -> None:
         for step in mapping.measure(path.read_bytes()):
             table.add_row(step.name, f"{step.seconds * 1e6:,.0f}", f"{1 / step.seconds:,.0f}", f"{step.ratio:,.0f}")
         console.print(table)
+    table = Table(title="A PDF in an OBX: read, mapped, validated, encoded", title_justify="left")
+    for column in ("MB", "ms", "per MB ÷ that of the smallest"):
+        table.add_column(column, justify="right")
+    for size in documents.measure():
+        table.add_row(str(size.megabytes), f"{size.seconds * 1e3:,.0f}", f"{size.ratio:.2f}")
+    console.print(table)
     table = Table(title="Bytes to acknowledgement: MLLP over a real socket, SQLite with synchronous=FULL", title_justify="left")
     for column in ("connections", "messages", "messages/s", "p50 ms", "p99 ms"):
         table.add_column(column, justify="right")

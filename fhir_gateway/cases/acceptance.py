@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from fhir_gateway.cases import money, permission
 from fhir_gateway.cases.days import month_end, plus
 from fhir_gateway.cases.docket import Docket
-from fhir_gateway.cases.evidence import LOINC, Entry, walk
+from fhir_gateway.cases.evidence import LOINC, Entry, hollow
 from fhir_gateway.cases.model import ItemState
 from fhir_gateway.cases.requirement import Input, Requirement
 
@@ -44,9 +44,6 @@ ACCEPTABLE: Final[dict[str, frozenset[str]]] = {
     "ServiceRequest": frozenset({"active", "on-hold", "completed"}),
     "Media": frozenset({"completed"}),
 }
-
-# Where a type keeps the document itself
-ATTACHED: Final = {"DocumentReference": ("content.attachment",), "DiagnosticReport": ("presentedForm",)}
 
 RETRACTED: Final[tuple[ItemState, str]] = ("missing", "retracted")
 
@@ -116,7 +113,7 @@ def _content(e: Entry, supply: Input, docket: Docket) -> tuple[ItemState, str] |
     clinic = docket.policy.language.lower().split("-")[0]
     if e.language and e.language.lower().split("-")[0] != clinic and e.reference not in docket.translated:
         return "not-acceptable", "language"
-    if _without_content(e):
+    if hollow(e):
         return "not-acceptable", "incomplete"
     if e.type == "Consent":
         refusal = permission.says(e, docket.sources, docket.clinic, docket.policy.purposes, docket.at)
@@ -128,12 +125,6 @@ def _content(e: Entry, supply: Input, docket: Docket) -> tuple[ItemState, str] |
     if supply.complete_when and docket.truth(supply.complete_when, e.resource) is not True:
         return "not-acceptable", "incomplete"
     return None
-
-
-def _without_content(e: Entry) -> bool:
-    """A document only told of (MDM^T01), or whose data could not be read: its attachments neither hold nor lead to anything. A report may have results."""
-    attachments = [a for path in ATTACHED.get(e.type, ()) for a in walk(e.resource, path) if isinstance(a, dict)]
-    return bool(attachments) and not any(a.get("url") or a.get("data") for a in attachments) and not e.resource.get("result")
 
 
 def age(e: Entry, supply: Input, docket: Docket) -> Verdict:

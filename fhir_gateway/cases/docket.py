@@ -13,7 +13,7 @@ from typing import Any, Final
 from fhir_gateway.cases.custody import consignments
 from fhir_gateway.cases.days import business_days_before, instant, span
 from fhir_gateway.cases.decisions import CONFIRMED, decisions
-from fhir_gateway.cases.evidence import LOINC, V2_0074, Entry, codings, entry, names, text, walk
+from fhir_gateway.cases.evidence import LOINC, V2_0074, Entry, codings, entry, hollow, names, text, walk
 from fhir_gateway.cases.expression import Expression
 from fhir_gateway.cases.facts import facts
 from fhir_gateway.cases.matching import match
@@ -41,7 +41,7 @@ class Docket:
         self.decisions = decisions(case.tasks, at)
         self.custody = consignments(case.tasks, at)
         self.entries = _entries(case, at)
-        self.replaced = _replaced(self.entries)
+        self.replaced = _replaced(self.entries) | _dangling(self.entries)
         self.translated = _related(self.entries, "transforms")
         self._reports = {e.reference: e for e in self.entries if e.type == "DiagnosticReport"}
         self.withdrawn = self._withdrawn()
@@ -184,6 +184,20 @@ def _replaced(entries: tuple[Entry, ...]) -> frozenset[str]:
     standing = {str(name) for e in documents if e.reference not in gone for name in walk(e.resource, "context.related.reference")}
     rendered = {str(name) for e in documents if e.reference in gone for name in walk(e.resource, "context.related.reference")}
     return gone | ((rendered & bare) - standing)
+
+
+def _dangling(entries: tuple[Entry, ...]) -> frozenset[str]:
+    """Addenda to documents that were withdrawn or are not held: an addition is no record of its own."""
+    gone = {e.reference for e in entries if e.type == "DocumentReference" and (e.status == "entered-in-error" or hollow(e))}
+    added = {
+        (e.reference, str(reference))
+        for e in entries
+        if e.type == "DocumentReference"
+        for relation in walk(e.resource, "relatesTo")
+        if isinstance(relation, dict) and relation.get("code") == "appends"
+        for reference in walk(relation, "target.reference")
+    }
+    return frozenset(addendum for addendum, parent in added if parent in gone)
 
 
 def _suggests(e: Entry, supply: Input) -> bool:

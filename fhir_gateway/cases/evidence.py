@@ -61,6 +61,9 @@ SHAPES: Final[dict[str, Shape]] = {
     "Patient": Shape(status=""),
 }
 
+# Where a type keeps the document itself
+ATTACHED: Final = {"DocumentReference": "content.attachment", "DiagnosticReport": "presentedForm"}
+
 # How far along a record is; ties between equally new records go to the higher. HL7 tables 0123 and 0085 order results alike.
 STATUS_RANK: Final[dict[str, int]] = {
     "corrected": 6,
@@ -130,6 +133,13 @@ def entry(record: Record, zone: tzinfo, shared_by_all: frozenset[str] = frozense
         links=frozenset(_links(resource, record.reference)) - shared_by_all,
         language=_language(resource),
     )
+
+
+def hollow(e: Entry) -> bool:
+    """A document only told of (MDM^T01), or whose data could not be read: its attachments neither hold nor lead to anything. A report may have results."""
+    path = ATTACHED.get(e.type, "")
+    attachments = [a for a in walk(e.resource, path) if isinstance(a, dict)] if path else []
+    return bool(attachments) and not any(a.get("url") or a.get("data") for a in attachments) and not e.resource.get("result")
 
 
 def walk(value: Any, path: str) -> list[Any]:

@@ -131,7 +131,10 @@ def override(resource: Json) -> Override:
     systems: dict[str, dict[str, Coding]] = {}
     settled: set[tuple[str, str]] = set()
     for group in filter(_translates, walk(resource, "group")):
-        key = table_of(group)
+        try:
+            key = table_of(group)
+        except LookupError:
+            continue  # saved under other shipped tables: what can't be used any more must not keep messages out
         for code, coding in conceptmaps.elements(group):
             name = key or group["source"]
             if coding is None:

@@ -49,7 +49,10 @@ class CodeWork:
         with self.store.snapshot(GATEWAY) as tx:
             waiting = tx.codes.wanted()
             told = [code for code in waiting if self._told(tx, code)]
-            unmade = [code for code in waiting if code.task is None and code not in told]
+            known = {code.pk for code in told}
+            unmade = [code for code in waiting if code.task is None and code.pk not in known]
+            room = {sender: MOST_TASKS - tx.codes.open_tasks(sender) for sender in {code.sender for code in unmade}}
+            unmade = [code for code in unmade if room[code.sender] > 0]
         done = self.store.run(GATEWAY, now, lambda tx: self._make(tx, unmade, now)) if unmade else 0
         done += sum(self._map_again(code) for code in told)
         with self.store.snapshot(GATEWAY) as tx:
@@ -91,16 +94,17 @@ class CodeWork:
     def _make(self, tx: Transaction, codes: Iterable[LocalCode], now: datetime) -> int:
         tx.lock(LOCK)
         room: dict[str, int] = {}
-        made = 0
+        made: list[Stored] = []
         for code in codes:
             if code.sender not in room:
                 room[code.sender] = MOST_TASKS - tx.codes.open_tasks(code.sender)
-            held = tx.codes.find(str(code.pk))
-            if room[code.sender] > 0 and held is not None and held.task is None:
+            held = tx.codes.find(str(code.pk)) if room[code.sender] > 0 else None
+            if held is not None and held.task is None:
                 room[code.sender] -= 1
-                made += 1
-                tx.codes.assign(code.pk, tx.resources.create(task_for(code, now)).id)
-        return made
+                made.append(tx.resources.create(task_for(code, now)))
+                tx.codes.assign(code.pk, made[-1].id)
+        self.replay.casework.after(tx, made, now)  # whoever subscribed to such Tasks is told
+        return len(made)
 
     def _map_again(self, code: LocalCode) -> int:
         """Map the messages that wait for a code again, oldest first, each in a transaction of its own; how many, 0 where some wait on."""

@@ -32,19 +32,18 @@ def key(inbox_id: str, reference: str) -> IdentityKey:
     return IdentityKey(f"Task:{CODE}", f"{inbox_id}\t{reference}")
 
 
-def raise_(tx: Transaction, inbox_id: str, held: Stored, found: Sequence[Change], now: datetime) -> None:
-    """Have a person settle it; what was settled the same way before, or waits already, is left alone."""
+def raise_(tx: Transaction, inbox_id: str, held: Stored, found: Sequence[Change], now: datetime) -> list[Stored]:
+    """Have a person settle it; what was written. What was settled the same way before, or waits already, is left alone."""
     name = key(inbox_id, held.reference)
     before = _task(tx, name)
     if before is not None and _proposed(before.resource) == found_cells(found):
-        return
+        return []
     task = _made(inbox_id, held, found, now)
     if before is None:
         identity = new_id()
         tx.keys.claim([name], "Task", identity, strict=True)
-        tx.resources.create(task, id=identity, fresh=True)
-    else:
-        tx.resources.update({**task, "id": before.id})
+        return [tx.resources.create(task, id=identity, fresh=True)]
+    return [tx.resources.update({**task, "id": before.id})]
 
 
 def unsettled(tx: Transaction, inbox_id: str, differences: Iterable[Difference]) -> Iterator[Difference]:

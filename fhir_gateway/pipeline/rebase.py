@@ -73,7 +73,7 @@ def rebase(versions: Sequence[Version], first: int, expected: Json, ignored: fro
             conflicts.append(change)
         elif hand != "later":
             changes.append(change)
-    return Rebased(applied(versions[-1].content, changes), tuple(changes), tuple(conflicts))
+    return Rebased(applied(versions[-1].content, changes, expected), tuple(changes), tuple(conflicts))
 
 
 def added(versions: Sequence[Version], merged: Json, ignored: frozenset[str] = frozenset()) -> Rebased:
@@ -87,7 +87,7 @@ def added(versions: Sequence[Version], merged: Json, ignored: frozenset[str] = f
             continue
         touched = any(cell in row for row in rows) and _hand(rows, versions, 0, cell) == "person"
         (conflicts if touched else changes).append(Change(cell, held.get(cell), wanted.get(cell)))
-    return Rebased(applied(versions[-1].content, changes), tuple(changes), tuple(conflicts))
+    return Rebased(applied(versions[-1].content, changes, merged), tuple(changes), tuple(conflicts))
 
 
 def cells(resource: Json) -> dict[Cell, Any]:
@@ -104,8 +104,8 @@ def cells(resource: Json) -> dict[Cell, Any]:
     return out
 
 
-def applied(resource: Json, changes: Sequence[Change]) -> Json:
-    """The resource with these cells as they are to be; everything else as it is, in its order."""
+def applied(resource: Json, changes: Sequence[Change], like: Json | None = None) -> Json:
+    """The resource with these cells as they are to be; everything else as it is, in its order. like: whose order a list with the same items takes."""
     wanted = {change.cell: change.after for change in changes}
     if not wanted:
         return resource
@@ -118,10 +118,15 @@ def applied(resource: Json, changes: Sequence[Change]) -> Json:
             continue
         found = {name: value for (owner, name), value in now.items() if owner == element and value is not None}
         if element in BY_ITEM and found and "" not in found:
-            out[element] = [item for items in found.values() for item in items]
+            out[element] = _ordered([item for items in found.values() for item in items], (like or {}).get(element))
         elif found:
             out[element] = found[""]
     return out
+
+
+def _ordered(items: list[Any], like: Any) -> list[Any]:
+    same = isinstance(like, list) and len(like) == len(items) and all(item in like for item in items) and all(item in items for item in like)
+    return like if same else items
 
 
 def _last_given(rows: Sequence[Mapping[Cell, Any]], versions: Sequence[Version], first: int, cell: Cell) -> Any:

@@ -157,20 +157,29 @@ def _content(resource: Json) -> Json:
 def _enrich(held: Json, draft: Draft, newer: bool) -> Json:
     merged = dict(held)
     for key, value in draft.resource.items():
-        if key in _OWN:
+        name = key.removeprefix("_")
+        if name in _OWN or (name in held and (name in draft.defaults or (key != name and not newer))):
             continue
         if key not in merged:
             merged[key] = value
         elif key == "identifier" or key == "extension":
             merged[key] = _union(merged[key], value, newer)
         elif key in _PARTS:
-            merged[key] = {**merged[key], **value} if newer else {**value, **merged[key]}
-        elif newer and key not in draft.defaults:
+            merged[key] = _joined(merged[key], value) if newer else _joined(value, merged[key])
+        elif newer:
             merged[key] = value
+        if newer and key == name and f"_{key}" not in draft.resource:
+            merged.pop(f"_{key}", None)  # what was said beside the value it replaces
     if newer:
         for path in draft.deletes:
             _delete(merged, path, draft.resource)
     return merged
+
+
+def _joined(older: Json, newer: Json) -> Json:
+    """The parts of both; those the newer one says are its own, with what stands beside them."""
+    said = {name.removeprefix("_") for name in newer}
+    return {name: value for name, value in older.items() if name.removeprefix("_") not in said} | newer
 
 
 def _delete(holder: Json, path: str, said: Json) -> None:

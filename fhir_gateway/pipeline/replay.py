@@ -12,28 +12,31 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from fhir_gateway.cases.evidence import walk
 from fhir_gateway.pipeline import conflicts
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.codetables import CodeTables
+from fhir_gateway.pipeline.homes import find_homes
 from fhir_gateway.pipeline.intake import edition, told
 from fhir_gateway.pipeline.merging import bare
-from fhir_gateway.pipeline.rebase import Change, Rebased, Version, added, rebase
+from fhir_gateway.pipeline.rebase import Cell, Change, Rebased, Version, added, cells, rebase
 from fhir_gateway.pipeline.references import rewritten
 from fhir_gateway.pipeline.settle import Standing, weigh
 from fhir_gateway.pipeline.went import went
 from fhir_gateway.security.principal import GATEWAY, Principal
 from fhir_gateway.store import InboxEntry, Store, Stored, Transaction
 from fhir_gateway.store.errors import NotFoundError, RaceLostError, VersionConflictError
-from fhir_gateway.store.ids import new_id
 from fhir_gateway.store.stored import decode, encode, milliseconds
 from fhir_gateway.validation import validate
 from mappers import v2
-from mappers.result import Draft, IdentityKey, Json, Mapped, Refused
+from mappers.result import IdentityKey, Json, Mapped, Refused
 from mappers.v2 import RAW_MESSAGE
 from profiles.canonical import canonical
 
+HINT: Final = ("warning", "0")
+"""What the case had to say to the sender when the message came: no finding of the mapping."""
 _STATUS: Final = frozenset({"status", "_status"})
+_PERSON: Final = frozenset({"link", "active"})
+"""Of a Patient, what follows from who is one person."""
 _LINKED: Final = frozenset({"target", "focus"})
 """Where a message that links Patients names their Linkage, which goes by the pair and is not weighed here."""
 
@@ -138,11 +141,11 @@ class Replay:
         sender = tx.on_behalf_of(Principal("gateway", plan.mapped.header.sender, "replay"))
         written = [_create(sender, plan, reference, standing) for reference, standing in plan.created]
         written += [_update(sender, plan, *one) for one in plan.changed if one[1].changes]
-        for held, found, _ in plan.changed:
-            if found.conflicts:
-                conflicts.raise_(tx, plan.entry.id, held, found.conflicts, now)
         if written:
             sender.resources.create(_provenance(plan, written, now))
+        for held, found, _ in plan.changed:
+            if found.conflicts:
+                written += conflicts.raise_(tx, plan.entry.id, held, found.conflicts, now)
         _remember(tx, plan)
         self.casework.after(sender, written, now)
 
@@ -153,7 +156,9 @@ def _fill(tx: Transaction, plan: _Plan) -> None:
     linked = any(draft.resource["resourceType"] == "Linkage" for draft in drafts)
     if linked:  # who is one person is told once, and may have been told otherwise since
         drafts = [bare(draft) for draft in drafts if draft.resource["resourceType"] != "Linkage"]
-    homes, new = _homes(tx, drafts, plan)
+    settled = find_homes(tx, drafts)
+    homes, new, plan.claims = settled.homes, settled.new, settled.claims
+    plan.notes += [Difference(reference, note=note) for reference, note in settled.notes]
     addresses = {url: home for url, home in homes.items() if home}
     histories = tx.resources.histories(sorted(set(addresses.values()) - new))
     hands = _Hands(plan.entry, histories, tx.inbox.channels({s.inbox_id for versions in histories.values() for s in versions if s.inbox_id}))
@@ -172,7 +177,7 @@ def _fill(tx: Transaction, plan: _Plan) -> None:
         if home in new:
             plan.created.append((home, standing))
         elif histories[home][-1].deleted:
-            if standing.changed:
+            if _otherwise(histories[home], hands, home, standing):
                 plan.notes.append(Difference(home, note="deleted since; it stays so"))
         else:
             found = _compared(histories[home], hands, home, standing, others | (_STATUS if home in steps else frozenset()))
@@ -188,12 +193,26 @@ def _compared(versions: Sequence[Stored], hands: _Hands, home: str, standing: St
     if others & _STATUS and first is not None and versions[first].resource.get("status") != versions[-1].resource.get("status"):
         ignored |= _STATUS
     if versions[0].type == "Patient":
-        ignored |= {"link", "active"}  # follow from who is one person
+        ignored |= _PERSON
     expected = decode(encode(standing.content))
     found = added(rows, expected, ignored) if first is None else rebase(rows, first, expected, ignored)
     if found.changes and validate(found.content):
         return Rebased(versions[-1].resource, (), (*found.changes, *found.conflicts))  # the parts do not go together: a person's to settle
     return found
+
+
+def _otherwise(versions: Sequence[Stored], hands: _Hands, home: str, standing: Standing) -> bool:
+    """Would the message make something else of a resource than it did?"""
+    first = hands.first(home, versions)
+    if first is None:
+        return True
+    now, then = (rebasable(content) for content in (decode(encode(standing.content)), versions[first].resource))
+    return now != then
+
+
+def rebasable(resource: Json) -> dict[Cell, Any]:
+    """The cells that are the mapping's to say."""
+    return {cell: value for cell, value in cells(resource).items() if resource["resourceType"] != "Patient" or cell[0] not in _PERSON}
 
 
 class _Hands:
@@ -242,53 +261,6 @@ class _Hands:
         return "earlier" if stored.inbox_id < self._entry.id else "later"
 
 
-def _homes(tx: Transaction, drafts: Sequence[Draft], plan: _Plan) -> tuple[dict[str, str], set[str]]:
-    """full_url → `Type/id`, "" for what is left alone; and which of them are new."""
-    holders = {holder.key: f"{holder.type}/{holder.id}" for holder in tx.keys.find([key for draft in drafts for key in draft.keys])}
-    homes = {draft.full_url: next((holders[key] for key in draft.keys if key in holders), "") for draft in drafts}
-    made = _made(tx, drafts, homes)
-    spare = [reference for reference in made if reference not in homes.values()]
-    new: set[str] = set()
-    for type in sorted({str(draft.resource["resourceType"]) for draft in drafts}):
-        lost = [draft for draft in drafts if draft.resource["resourceType"] == type and not homes[draft.full_url]]
-        left = [reference for reference in spare if reference.startswith(f"{type}/")]
-        if lost and len({draft.keys or (draft.full_url,) for draft in lost}) == len(left):
-            for draft, reference in zip(lost, left, strict=False):
-                homes[draft.full_url] = reference
-        elif lost:
-            _new(tx, lost, left, homes, new, plan)
-        elif left and made:
-            plan.notes += [Difference(reference, note="no longer mapped to; it stays as it is") for reference in left if not _gone(tx, reference)]
-    return homes, new
-
-
-def _new(tx: Transaction, lost: Sequence[Draft], left: Sequence[str], homes: dict[str, str], new: set[str], plan: _Plan) -> None:
-    """Homes for drafts nothing here is known by; none where one of what the message made was deleted, which must not come back by itself."""
-    type = str(lost[0].resource["resourceType"])
-    if any(_gone(tx, reference) for reference in left):
-        plan.notes.append(Difference(type, note="one that the message made was deleted; none is made anew"))
-        return
-    named: dict[IdentityKey, str] = {}
-    for draft in lost:
-        home = next((named[key] for key in draft.keys if key in named), "") or f"{type}/{new_id()}"
-        named.update(dict.fromkeys(draft.keys, home))
-        homes[draft.full_url] = home
-        plan.claims.setdefault(home, []).extend(draft.keys)
-        new.add(home)
-
-
-def _made(tx: Transaction, drafts: Sequence[Draft], homes: Mapping[str, str]) -> list[str]:
-    """Everything the message made or changed, as its Provenance names it, in the order of its drafts."""
-    held = next((homes[draft.full_url] for draft in drafts if draft.resource["resourceType"] == "Provenance"), "")
-    stored = tx.resources.read(*held.split("/")) if held else None
-    return [str(name) for name in walk(stored.resource, "target.reference")] if stored and not stored.deleted else []
-
-
-def _gone(tx: Transaction, reference: str) -> bool:
-    stored = tx.resources.read(*reference.split("/"))
-    return stored is None or stored.deleted
-
-
 def _create(tx: Transaction, plan: _Plan, reference: str, standing: Standing) -> Stored:
     type, _, identity = reference.partition("/")
     tx.keys.claim(list(dict.fromkeys(plan.claims.get(reference, ()))), type, identity, strict=True)
@@ -317,7 +289,8 @@ def _remember(tx: Transaction, plan: _Plan) -> None:
     tx.codes.note(plan.entry.id, plan.mapped.header.sender, plan.mapped.unmapped, again=True)
     if fields:
         tx.codes.keep_fields(packed.kept, fields)
-    findings = told(plan.mapped.findings)
+    hints = [one for one in plan.entry.findings or () if (one["severity"], one["code"]) == HINT]
+    findings = [*told(plan.mapped.findings), *hints]
     if (plan.edition, packed.report, packed.kept or None) != (plan.entry.mapping, plan.entry.report, plan.entry.kept):
         tx.inbox.remapped(plan.entry.id, findings=findings, went=packed, mapping=plan.edition)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from fhir_gateway.cases.linkage import pair_of, told
 from fhir_gateway.pipeline.merging import bare, key_of
@@ -11,8 +12,10 @@ from fhir_gateway.pipeline.reconcile import clock_after, reconcile
 from fhir_gateway.pipeline.references import rewritten
 from fhir_gateway.store import Stored, Transaction
 from fhir_gateway.store.ids import new_id
-from mappers.result import Clock, Draft, IdentityKey, Json
+from mappers.result import Clock, Draft, Finding, IdentityKey, Json, Location, Refused
 from mappers.v2 import RAW_MESSAGE
+
+ENDED: Final = frozenset({"revoked", "entered-in-error"})
 
 
 @dataclass(slots=True)
@@ -40,6 +43,7 @@ def settle(tx: Transaction, drafts: Sequence[Draft], inbox_id: str) -> Settled:
     addresses = {draft.full_url: f"{draft.resource['resourceType']}/{homes[draft.full_url]}" for draft in drafts if draft.full_url in homes}
     drafts = [*(bare(draft) if linkages else draft for draft in drafts if draft.full_url in homes), *_pairs(tx, linkages, addresses, new)]
     held = tx.resources.read_many(sorted(set(addresses.values()) - new))
+    _placers(tx, drafts, addresses, held)
     addresses[RAW_MESSAGE] = f"Binary/{inbox_id}"
     standing: dict[str, Standing] = {}
     for draft in drafts:
@@ -57,6 +61,16 @@ def settle(tx: Transaction, drafts: Sequence[Draft], inbox_id: str) -> Settled:
             stored = tx.resources.update({**end.content, "id": identity}, inbox_id=inbox_id, clock=end.clock, known_by_key=True)
         settled.written.append(stored)
     return settled
+
+
+def _placers(tx: Transaction, drafts: Sequence[Draft], addresses: Mapping[str, str], held: Mapping[str, Stored]) -> None:
+    """Who withdraws a referral or order must be who placed it. Raises Refused (AE 204): a number of somebody else's is none of the sender's."""
+    for draft in drafts:
+        if draft.resource["resourceType"] != "ServiceRequest" or not draft.steps or draft.resource.get("status") not in ENDED:
+            continue
+        stored = held.get(addresses[draft.full_url])
+        if stored is not None and stored.owner not in ("", tx.principal.organisation):
+            raise Refused([Finding("error", "204", "no referral or order of yours has this number", Location("MSH", 1, 4))], "AE")
 
 
 def weigh(standing: dict[str, Standing], reference: str, draft: Draft, held: Mapping[str, Stored], new: set[str]) -> None:

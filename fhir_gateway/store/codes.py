@@ -21,6 +21,8 @@ _KNOWN: Final = select(_C.c.pk, _C.c.map, _C.c.code).where(_C.c.sender == bindpa
 _SET: Final = select(_K.c.digest).where(_K.c.digest == bindparam("digest")).limit(1)
 _FORGET: Final = delete(_W).where(_W.c.inbox == bindparam("inbox"))
 _MESSAGES: Final = select(func.count()).select_from(_W).where(_W.c.code == _C.c.pk).correlate(_C).scalar_subquery().label("messages")
+MOST_OF_SENDER: Final = 5_000
+"""Codes noted of one sender: more are no codes but text or numbers in a coded field, and nobody will translate them one by one."""
 MOST: Final = 100
 """Codes noted of one message; what is beyond was reported to its sender and is kept in the message."""
 
@@ -61,10 +63,11 @@ class Codes:
         known = self._known(sender, named)
         fresh = [self._row(fit(sender), one) for name, one in named.items() if name not in known]
         made: list[int] = []
-        if fresh:
+        if fresh and self._number(sender) < MOST_OF_SENDER:
             made = list(self._work.execute(self._work.insert(_C).on_conflict_do_nothing().returning(_C.c.pk), fresh).scalars())
             known = self._known(sender, named)
-        self._work.queue(_W, [{"code": pk, "inbox": inbox_id} for pk in known.values()])
+        if known:
+            self._work.queue(_W, [{"code": pk, "inbox": inbox_id} for pk in known.values()])
         return self._where(_C.c.pk.in_(made)) if made else []
 
     def wanted(self) -> list[LocalCode]:
@@ -116,6 +119,9 @@ class Codes:
         if self._work.execute(_SET, {"digest": digest}).first() is None:
             rows = [{"digest": digest, "field": fit(field)} for field in sorted(fields)]
             self._work.execute(self._work.insert(_K).on_conflict_do_nothing(), rows)
+
+    def _number(self, sender: str) -> int:
+        return int(self._work.execute(select(func.count()).where(_C.c.sender == fit(sender))).scalar_one())
 
     def _known(self, sender: str, named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
         wanted = set(named)

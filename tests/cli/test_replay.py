@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -14,6 +18,7 @@ import pytest
 from fhir_gateway.pipeline import Gateway
 from fhir_gateway.settings import Settings
 from fhir_gateway.validation import decode, encode
+from mappers import v2
 from tests import messages
 from tests.cli.test_commands import run
 from tests.pipeline.conftest import STAFF
@@ -52,7 +57,7 @@ def test_a_messages_report_says_where_each_field_went_with_what_it_was_mapped(he
     shown = run("inbox", "show", first, "--report", database_url=url)
     assert shown.returncode == 0, shown.stderr
     text = shown.stdout.decode()
-    assert "PID[1]-31" in text and "Patient.extension" in text and "Mapped with 1" in text
+    assert "PID[1]-31" in text and "Patient.extension" in text and f"Mapped with {v2.MAPPING_VERSION}" in text
     rows = json.loads(run("inbox", "show", first, "--report", "--json", database_url=url).stdout)["report"]
     mapped = {row["field"]: row for row in json.loads(json.dumps(rows))}
     assert mapped["PID[1]-5"]["target"] == "Patient.name[]" and mapped["PID[1]-31"]["fate"] == "kept" and mapped["PID[1]-31"]["why"]
@@ -109,3 +114,30 @@ def test_what_was_refused_is_tried_again_when_asked(held: tuple[Gateway, str]) -
     list(gateway.receive_v2(messages.referral("REF-3").replace(b"REF^I12^REF_I12", b"ZZZ^Z01"), "mllp", "test"))
     done = run("replay", "--refused", database_url=url)
     assert done.returncode == 0 and b"0 refused before are processed now" in done.stderr
+
+
+def test_a_replay_that_was_killed_is_finished_by_running_it_again(held: tuple[Gateway, str]) -> None:
+    gateway, url = held
+    for n in range(60):
+        list(gateway.receive_v2(married("M", mrn=f"K{n}", number=f"K-{n}"), "mllp", "test"))
+    gateway.create(STAFF, "ConceptMap", encode(translation("M", "T")), None)
+    environment = {**os.environ, "GATEWAY_DATABASE_URL": url}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fhir_gateway", "replay"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while process.poll() is None and again(gateway) < 5:
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    killed_at = again(gateway)
+    assert 0 < killed_at < 60, "killed in the middle"
+    assert run("replay", database_url=url).returncode == 0
+    assert again(gateway) == 60
+    patients = decode(encode(gateway.search(STAFF, "Patient", [("_count", "100")], "")))["entry"]
+    assert {e["resource"]["meta"]["versionId"] for e in patients if e["resource"]["identifier"][0]["value"].startswith("K")} == {"2"}
+
+
+def again(gateway: Gateway) -> int:
+    """How many messages were mapped again and changed something: each says so in one Provenance."""
+    found = decode(encode(gateway.search(STAFF, "Provenance", [("_count", "1000")], "")))["entry"]
+    return sum(entry["resource"]["activity"].get("text") == "Mapped again" for entry in found)

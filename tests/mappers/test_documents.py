@@ -156,6 +156,14 @@ def test_a_report_is_never_further_along_than_its_document(completion, sent, sta
     assert only(document("T02", order, txa(f2="SP", f17=completion), *obx("x")), "DiagnosticReport")["status"] == status
 
 
+@pytest.mark.parametrize("kind", ["DI", "CN"])
+def test_a_study_the_document_names_is_related_to_it(kind):
+    result = document("T02", txa(f2=kind), *obx("See images."), "OBX|2|HD|113014^DICOM Study^DCM||1.2.840.1.5||||||O")
+    study = drafts(result, "ImagingStudy")[0].full_url
+    assert {"reference": study} in main(result).resource["context"]["related"]
+    assert [r["imagingStudy"] for r in resources(result, "DiagnosticReport")] == [[{"reference": study}]] * (kind == "DI")
+
+
 def test_a_document_without_number_is_reported_and_still_taken():
     result = document("T02", txa(f12=""), *obx("x"))
     assert [str(f.where) for f in warnings(result)] == ["TXA[1]-12"]

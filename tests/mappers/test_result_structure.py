@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fhir_gateway.validation import validate
 from mappers import v2
 from mappers.result import Refused
-from tests.mappers.build import PID, TABLES, mapped, message, only, resources
+from tests.mappers.build import PID, TABLES, kept_values, mapped, message, only, resources
 from tests.mappers.golden import cases
 from tests.mappers.test_referral import pointed
 
@@ -119,3 +119,42 @@ def test_a_second_obr_behind_one_orc_is_a_report_of_its_own():
 def test_results_from_the_point_of_care_are_results(event):
     result = mapped(PID, "ORC|NW|P1", "OBR|1|P1||38875-1^INR^LN", "OBX|1|NM|34714-6^INR^LN||2.4||||||F", event=f"ORU^{event}")
     assert str(only(result, "Observation")["valueQuantity"]["value"]) == "2.4"
+
+
+def obr(**fields: str) -> str:
+    """An OBR of these fields (`f10`, `f28` …) over a usual one."""
+    usual = {1: "1", 2: "P1", 3: "F1", 4: "1^a", 25: "F"} | {int(k[1:]): v for k, v in fields.items()}
+    return "OBR" + "".join("|" + usual.get(n, "") for n in range(1, max(usual) + 1))
+
+
+def test_who_had_a_part_in_a_report_is_named_with_it():
+    result = mapped(PID, obr(f28="7^Stone^Kim", f34="8&Reed&Ann", f35="9&Lund&Sanne"))
+    report = only(result, "DiagnosticReport")
+    done = [(p["extension"][0]["valueCodeableConcept"]["coding"][0]["code"], pointed(result, p)["name"][0]["family"]) for p in report["performer"]]
+    assert done == [("SPRF", "Reed"), ("TRANS", "Lund")]
+    (copy,) = [e["valueReference"] for e in report["extension"] if e["url"].endswith(":participation")]
+    role = pointed(result, copy)
+    assert (role["code"][0]["coding"][0]["code"], pointed(result, role["practitioner"])["name"][0]["family"]) == ("IRCP", "Stone")
+
+
+@pytest.mark.parametrize("behind", [(), ("SPM|1|S1||119376003^Tissue^SCT",)], ids=["no SPM", "one SPM"])
+def test_the_collector_belongs_to_the_specimen(behind):
+    result = mapped(PID, obr(f10="7^Stone^Kim", f39="difficult draw"), *behind, "OBX|1|NM|1^a||1||||||F")
+    sample = only(result, "Specimen")
+    assert pointed(result, sample["collection"]["collector"])["name"][0]["family"] == "Stone"
+    assert sample["note"] == [{"text": "difficult draw"}]
+
+
+def test_a_specimen_source_of_old_versions_is_taken_apart():
+    sample = only(mapped(PID, obr(f15="SER&Serum&HL70070^EDTA^Venous puncture^LA&Left arm&HL70163")), "Specimen")
+    assert sample["type"]["coding"][0]["code"] == "SER"
+    assert sample["collection"]["method"] == {"text": "Venous puncture"}
+    assert sample["collection"]["bodySite"]["coding"][0]["code"] == "LA"
+    assert kept_values(sample["type"]) | kept_values(sample) == {"OBR-15.2": "EDTA"}
+
+
+def test_a_reflex_order_says_so_and_what_it_came_of():
+    order = only(mapped(PID, obr(f11="G", f29="P0&HOSP^F0&LAB")), "ServiceRequest")
+    assert order["intent"] == "reflex-order"
+    assert [b["identifier"]["value"] for b in order["basedOn"]] == ["P0", "F0"]
+    assert only(mapped(PID, obr(f11="L")), "ServiceRequest")["intent"] == "order"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import tracemalloc
 
 import pytest
 
 from fhir_gateway.validation import validate
 from mappers import v2
-from tests.mappers.build import PID, drafts, kept_values, mapped, observation, only, resources, warnings
+from tests.mappers.build import PID, TABLES, drafts, kept_values, mapped, message, observation, only, resources, warnings
 from tests.mappers.test_referral import pointed
 
 OBR = "OBR|1|P1^HOSP|F1^LAB|11526-1^Pathology study^LN|||202609011000-0400|||||||||||||||202609021200-0400||SP|F"
@@ -114,12 +115,21 @@ def test_the_encodings_of_embedded_data(encoding, sent, data):
         ("AP^PDF^Base64^JVBERi0xLjQ=", "application/pdf"),
         ("AP^PDF^Base64^JVBERi0xLjQ=^", "application/pdf"),
         ("PDF^JVBERi0xLjQ=", "application/pdf"),
+        ("EHR^AP^JVBERi0xLjQ=", "application/pdf"),
     ],
 )
 def test_components_left_out_are_reported_and_the_data_found(sent, mime):
     result = mapped(PID, OBR, f"OBX|1|ED|1^Doc||{sent}||||||F")
     assert base64.b64decode(only(result, "Binary")["data"]) == b"%PDF-1.4"
     assert only(result, "DocumentReference")["content"][0]["attachment"]["contentType"] == mime
+    assert [(f.code, str(f.where)) for f in warnings(result)] == [("101", "OBX[1]-5.5")]
+
+
+@pytest.mark.parametrize("sent", ["App5^NS^Octet-stream^Base64", "just words", "EHR^AP^PDF"])
+def test_an_ed_without_data_keeps_its_words_and_makes_no_file_of_them(sent):
+    result = mapped(PID, OBR, f"OBX|1|ED|1^Doc||{sent}||||||F")
+    assert resources(result, "Binary") == []
+    assert set(kept_values(only(result, "DocumentReference")).values()) == set(sent.split("^"))
     assert [(f.code, str(f.where)) for f in warnings(result)] == [("101", "OBX[1]-5.5")]
 
 
@@ -198,6 +208,15 @@ def test_a_study_carries_its_uid_and_the_accession_number():
     assert pointed(result, only(result, "DiagnosticReport")["imagingStudy"][0])["resourceType"] == "ImagingStudy"
 
 
+@pytest.mark.parametrize("zds", [(), ("ZDS|1.2.840.1.5^PACS^Application^DICOM",)], ids=["OBX alone", "ZDS too"])
+def test_a_study_named_in_an_obx_is_one_study_and_still_an_observation(zds):
+    result = mapped(PID, OBR, *zds, "OBX|1|HD|113014^DICOM Study^DCM||1.2.840.1.5||||||O")
+    study = only(result, "ImagingStudy")
+    assert (study["identifier"][0]["system"], study["identifier"][0]["value"]) == ("urn:dicom:uid", "urn:oid:1.2.840.1.5")
+    assert [pointed(result, r) for r in only(result, "DiagnosticReport")["imagingStudy"]] == [study]
+    assert only(result, "Observation")["valueString"] == "1.2.840.1.5"
+
+
 def test_the_ordering_doctor_makes_an_order_the_report_is_based_on():
     result = mapped(
         PID,
@@ -242,6 +261,23 @@ def test_ten_thousand_results_cost_ten_times_a_thousand():
     small, large = (mapped(PID, OBR, *(lines * times)) for times in (1, 10))
     assert len(resources(large, "Observation")) == 10 * len(resources(small, "Observation")) == 10_000
     assert len(large.drafts) - len(small.drafts) == 9_000
+
+
+def test_a_document_four_times_as_large_takes_four_times_the_memory():
+    """Measured in bytes, not in time: nothing is copied once per part of it (`benchmarks/documents.py` has the times)."""
+
+    def peak(size):
+        data = base64.b64encode(b"%PDF-1.4" + bytes(size)).decode()
+        raw = message(PID, OBR, f"OBX|1|ED|1^Doc||E^AP^PDF^Base64^{data}||||||F")
+        tracemalloc.start()
+        try:
+            v2.map_message(v2.read(raw), TABLES, v2.Site())
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(1_000)
+    assert peak(4_000_000) < 4.5 * peak(1_000_000)
 
 
 @pytest.mark.parametrize("missing", ["", "OBR|1"])

@@ -5,12 +5,16 @@ from __future__ import annotations
 import pytest
 
 from fhir_gateway.errors import InvalidError, NotTheClinicError
+from fhir_gateway.pipeline import Gateway
 from fhir_gateway.pipeline.codetables import CONTEXT, SENDER
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.store import LocalCode
 from fhir_gateway.validation import encode
 from tests import messages
+from tests.partner import endpoint
 from tests.pipeline.conftest import STAFF, Told
+from tests.pipeline.test_chasing import sends
+from tests.pipeline.test_subscriptions import kind, subscribes, subscription
 
 MARITAL = "http://terminology.hl7.org/CodeSystem/v2-0002"
 V3 = "http://terminology.hl7.org/CodeSystem/v3-MaritalStatus"
@@ -205,3 +209,44 @@ def test_maps_and_what_they_wait_for_are_found_by_search(told: Told) -> None:
     by = {"context": f"{SENDER}|NORTHSIDE", "source-code": "COHAB", "source-system": MARITAL, "target-code": "T", "status": "active"}
     for name, value in by.items():
         assert [found["id"] for found in told.found("ConceptMap", **{name: value})] == [made["id"]], name
+
+
+def test_a_process_that_has_not_heard_of_a_map_maps_by_it_all_the_same(told: Told) -> None:
+    """Several processes serve one database; what one of them saved holds for all from its commit on."""
+    other = Gateway(told.gateway.settings, told.executor, clock=lambda: told.now)
+    told.receives(married(mrn="P1"))
+    other.create(STAFF, "ConceptMap", encode(translation("COHAB", "T")), None)
+    told.receives(married(mrn="P2", number="REF-2"))
+    assert marital(told, "P2") == ["T", "COHAB"]
+    works(told)
+    assert marital(told, "P1") == ["T", "COHAB"]
+    other.stop()
+
+
+def test_a_map_of_a_table_that_is_no_longer_there_keeps_no_message_out(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    saves(told, translation("COHAB", "T"))
+
+    def gone(_: object) -> str:
+        raise LookupError("no such table")
+
+    monkeypatch.setattr("fhir_gateway.pipeline.codetables.table_of", gone)
+    told.gateway.messages.codes._kept = (0, told.gateway.messages.codes._kept[1])
+    assert told.receives(married())[0] == "AA"
+
+
+def test_staff_who_subscribed_are_told_of_a_code_to_translate(told: Told) -> None:
+    with endpoint() as hook:
+        subscribes(told, subscription(hook, "Task?code=code-translation"))
+        told.receives(married())
+        works(told)
+        sends(told)
+        assert [kind(post.json) for post in hook.posts] == ["handshake", "event-notification"]
+
+
+def test_text_in_a_coded_field_fills_no_table_without_end(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fhir_gateway.store.codes.MOST_OF_SENDER", 2)
+    for n in range(4):
+        assert told.receives(married(f"TEXT{n}", mrn=f"P{n}", number=f"REF-{n}"))[0] == "AA"
+    assert [code.code for code in waiting(told)] == ["TEXT0", "TEXT1"]
+    told.receives(married("TEXT0", mrn="P9", number="REF-9"))
+    assert [code.messages for code in waiting(told)] == [2, 1]

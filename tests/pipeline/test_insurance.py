@@ -96,3 +96,24 @@ def test_a_corrected_number_is_the_same_patient_by_either(told: Told) -> None:
     told.receives(messages.blood_count(mrn="999"))
     assert told.item("lab-cbc")["state"] == "accepted", "a laboratory that still names the old number is understood"
     assert told.count("Patient") == 1
+
+
+def opinion(resource: dict[str, Any]) -> dict[str, Any]:
+    """The payer's second-opinion record of a resource: values by part."""
+    (found,) = [e for e in resource.get("extension", ()) if e["url"].endswith("payer-second-opinion")]
+    return {part["url"]: next(value for name, value in part.items() if name != "url") for part in found["extension"]}
+
+
+def test_the_payers_own_second_opinion_is_read_where_it_was_told_and_updated(told: Told) -> None:
+    """IN3-22 to -25: on the referral that came with it, on the insurance when it is told alone; the physician is somebody."""
+    in3 = "IN3|1" + "|" * 21 + "{}|{}|N^Not received|1679576722^Lindqvist^Maja^^^Dr"
+    told.receives(messages.referral().rstrip(b"\r") + b"\r" + in3.format("20260904", "P^Pending").encode() + b"\r")
+    (referral,) = [r for r in told.found("ServiceRequest") if "category" in r]
+    said = opinion(referral)
+    assert (said["date"], said["status"]["coding"][0]["code"], said["documentation-received"]["coding"][0]["code"]) == ("2026-09-04", "P", "N")
+    held = {f"Practitioner/{p['id']}": p for p in told.found("Practitioner")}
+    assert held[said["physician"]["reference"]]["name"][0]["family"] == "Lindqvist"
+    for status, made in (("P^Pending", "20260911080000-0500"), ("A^Approved", "20260912080000-0500")):
+        body = (IN1.format(end="20271231", group="GRP-7"), in3.format("20260904", status))
+        assert told.receives(messages.order("PIN^I07", *body, made=made))[0] == "AA"
+    assert opinion(coverage(told))["status"]["coding"][0]["code"] == "A"

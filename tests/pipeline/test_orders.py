@@ -139,3 +139,20 @@ def test_an_acknowledgement_is_kept_and_never_acknowledged_for_what_it_says(told
 def test_a_refused_acknowledgement_is_kept_and_not_answered_either(told: Told) -> None:
     assert told.answers(b"MSH|^~\\&|EHR|NORTHSIDE|||20260912080000-0500||ACK|N-2|P|2.5.1\r") == []
     assert told.inbox()[0].state == "refused"
+
+
+@pytest.mark.parametrize("kind", ["OSU^O51", "REF^I14", "OMG^O19"])
+def test_nobody_takes_back_what_another_has_placed(told: Told, kind: str) -> None:
+    """A number with a universal id is the same from whoever says it; the referral is its placer's all the same."""
+    number = "REF-1^NORTHSIDE^1.2.3.4.5^ISO"
+    told.receives(messages.referral().replace(b"REF-1^NORTHSIDE", number.encode()))
+    body = {
+        "OSU^O51": [messages.PERSON, f"ORC|CA|{number}|||CA"],
+        "OMG^O19": [messages.PERSON, f"ORC|CA|{number}", f"OBR|1|{number}||57133-1^Referral note^LN"],
+        "REF^I14": [f"RF1|P|||||{number}", "PRD|RP|Doe", messages.PERSON],
+    }[kind]
+    for sender, code in (("ELSEWHERE", "AE"), ("NORTHSIDE", "AA")):
+        answer = told.receives(messages.order(kind, *body, made="20260912080000-0500", sender=sender, bare=True))
+        assert answer[0] == code
+        assert [r["status"] for r in told.found("ServiceRequest")] == ["active" if code == "AE" else "revoked"]
+    assert [line.state for line in told.inbox()] == ["processed", "refused", "processed"]

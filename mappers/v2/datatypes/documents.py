@@ -92,16 +92,18 @@ def attachment(data: bytes, mime: str, url: str) -> Json:
 
 def embedded(repetition: Repetition, ctx: Context) -> tuple[Repetition, str]:
     """ED as (source, type, subtype, encoding) and its data. Components left out are reported (101) and found by their looks: data are what follows the
-    encoding, or else what is longest; separators nobody escaped in a text belong to it.
+    encoding, or else what looks like a file; separators nobody escaped in a text belong to it.
     """
     d = ctx.message.delimiters
-    encodings = [n for n, word in enumerate(repetition[:-1]) if word.strip().casefold() in _ENCODINGS]
+    encodings = [n for n, word in enumerate(repetition) if len(word) < 16 and word.strip().casefold() in _ENCODINGS]
     if len(repetition) > 4 and (not encodings or 3 in encodings):
         return repetition[:4], d.component.join(repetition[4:]).rstrip(d.component).replace(SUB, d.subcomponent)
     if not any(word.strip() for word in repetition):
         return repetition, ""
     ctx.find("101", "components of ED missing: source, type, subtype, encoding, data", 5)
     at = encodings[0] + 1 if encodings else max(range(len(repetition)), key=lambda n: len(repetition[n]))
+    if at >= len(repetition) or not (encodings or repetition[at].startswith(_DISGUISED)):
+        return repetition[:4], ""
     before = [word for word in repetition[:at] if word]
     encoding = before.pop() if encodings else ""
     described = ["", *before, "", ""][:3] if len(before) < 3 else before[:3]

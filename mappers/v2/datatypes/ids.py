@@ -15,7 +15,7 @@ from mappers.v2.context import Context
 from mappers.v2.datatypes.codes import concept
 from mappers.v2.datatypes.text import one_line, part, parts, subs
 from mappers.v2.datatypes.times import put_period
-from mappers.v2.message import Repetition
+from mappers.v2.message import SUB, Repetition
 from mappers.v2.table import Datatype, takes
 from profiles.canonical import sender_system
 
@@ -159,7 +159,10 @@ def ei_identifier(repetition: Repetition, ctx: Context, kind: str = "") -> Json 
         if kind:
             out = {"type": {"coding": [{"system": TYPES, "code": kind}]}, **out}
         return out
-    return identifier(value, repetition[1:4], kind, ctx)
+    authority = repetition[1:4]
+    if authority and SUB in authority[0]:  # its HD sent as the subcomponents of one component
+        authority = authority[0].split(SUB)
+    return identifier(value, authority, kind, ctx)
 
 
 def ei(kind: str = "") -> Datatype:

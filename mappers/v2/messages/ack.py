@@ -8,4 +8,4 @@ from mappers.v2.context import Context
 
 
 def map_answer(ctx: Context) -> None:
-    """Everything is in the envelope (see `segments.msa`)."""
+    """The answer to a message of ours: which, how, and what was found wrong. No record; all of it is in the envelope (`segments.msa`)."""

@@ -11,34 +11,18 @@ from typing import Final
 
 from mappers.result import Draft
 from mappers.v2.context import Context, reference
-from mappers.v2.datatypes.ids import cx_as
 from mappers.v2.groups import Node, tree
 from mappers.v2.messages import common
-from mappers.v2.segments.orc import filler_reference, order_reference
-from mappers.v2.table import field, keep, keep_field, segment, target
+from mappers.v2.segments.mrg import MRG_ACCOUNT
+from mappers.v2.segments.standing import RF1_MENTIONED
+from mappers.v2.table import keep_field
 
 DISCHARGE: Final = (("period", "end", 45), ("hospitalization", "dischargeDisposition", 36), ("hospitalization", "destination", 37))
 """What a discharge says of a visit: the structure, its part, the field of PV1."""
 
-MRG = segment(
-    "MRG",
-    target("Account", field("MRG-3", "identifier[]", cx_as("AN"))),  # guide: MRG[Account] row 6
-    keep("MRG-1", why="the same patient: only the kind of visit changes"),
-)
-
-RF1 = segment(
-    "RF1",
-    target(
-        "Encounter",
-        field("RF1-6", "basedOn[]", order_reference),
-        field("RF1-11", "basedOn[]", filler_reference),
-    ),
-    keep("RF1-1", why="how the referral stands: REF and RRI tell that, a visit only mentions it"),
-)
-
 
 def map_visit(ctx: Context) -> Draft:
-    """Map the message; the answer is the visit, or the patient where there is none."""
+    """A patient and one visit: what the event makes of it, and all that is sent with it. Pointed at: the visit, else the patient."""
     root = tree(ctx.message)
     common.patients(root, ctx)
     event = ctx.tables.translate("0003-encounter-status", ctx.trigger)
@@ -47,7 +31,7 @@ def map_visit(ctx: Context) -> Draft:
     for visit in visits[:1]:
         common.diagnosed(visit, found, ctx)
         for node in root.of("RF1"):  # the referral the patient came by
-            RF1.map(node.segment, ctx, Encounter=visit)
+            RF1_MENTIONED.map(node.segment, ctx, Encounter=visit)
         if ctx.trigger == "A13":
             _back_again(visit, ctx)
     for node in root.of("PID")[:1]:
@@ -67,7 +51,7 @@ def _prior_account(node: Node, ctx: Context) -> None:
     for prior in node.of("MRG"):
         draft = ctx.new("Account", status="unknown", subject=[reference(ctx.patient)])
         draft.merge, draft.defaults = "enrich", ("status",)
-        MRG.map(prior.segment, ctx, Account=draft if prior.segment.raw(3) else ctx.patient)
+        MRG_ACCOUNT.map(prior.segment, ctx, Account=draft if prior.segment.raw(3) else ctx.patient)
         if "identifier" in draft.resource:
             ctx.add(draft)
 

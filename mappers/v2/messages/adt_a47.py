@@ -15,7 +15,7 @@ from mappers.v2.segments.mrg import MRG
 
 
 def map_renumbered(ctx: Context) -> Draft:
-    """Every PID with the MRG behind it; the answer is the first patient."""
+    """A number was wrong: the same patient is known by both from then on. Pointed at: the first patient."""
     found = []
     for number, group in enumerate(patient_groups(ctx), 1):
         wrong = group[0].of("MRG")

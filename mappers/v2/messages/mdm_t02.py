@@ -36,6 +36,7 @@ from mappers.v2.segments.nte import followers
 from mappers.v2.segments.obx import observation
 from mappers.v2.segments.orc import filler_reference, group_reference, order_reference
 from mappers.v2.segments.txa import TXA
+from mappers.v2.segments.zds import named_studies
 
 STRUCTURE: Final = {**PARENTS, "OBX": ("TXA",)}
 RELATION: Final = {"T05": "appends", "T06": "appends", "T09": "replaces", "T10": "replaces"}
@@ -152,7 +153,7 @@ def _standing(txa: Node, content: list[Node], work: Work, ctx: Context) -> None:
     resource.setdefault("status", "current")
     if segment.value(19) == "UN" and resource.get("docStatus") == "final":
         resource["docStatus"] = "preliminary"
-        resource.setdefault("_docStatus", {"extension": [kept("TXA-17", segment.value(17))]})
+        resource.setdefault("_docStatus", {"extension": [kept("TXA-17", segment.value(17))]})  # a clinic's own table may translate it exactly
     if "masterIdentifier" not in resource:
         ctx.segment, ctx.number = segment, 12
         ctx.find("101", "document number missing: later messages about the document will not find it")
@@ -226,6 +227,10 @@ def _results(nodes: list[Node], work: Work, ctx: Context) -> None:
             work.report.resource.setdefault("result", []).append(reference(found))
         else:
             work.related.append(reference(found))
+    studies = [reference(study) for study in named_studies(nodes, [], ctx)]
+    work.related += studies
+    if studies and work.report is not None:
+        work.report.resource["imagingStudy"] = [dict(study) for study in studies]
 
 
 def _order_in_time(draft: Draft, work: Work) -> None:

@@ -56,7 +56,7 @@ class Group(NamedTuple):
 
 
 def map_orders(ctx: Context) -> Draft:
-    """Map the message; the answer is its referral or its first report. An order is not pointed at: that would call it a referral."""
+    """Orders, referrals by order, results, word of how they stand. Pointed at: a referral or report; an order would become a referral by it."""
     root = tree(ctx.message)
     common.patients(root, ctx)
     visits = common.encounters(root, ctx)

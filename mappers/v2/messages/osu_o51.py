@@ -16,7 +16,7 @@ from mappers.v2.table import keep_segment
 
 
 def map_status(ctx: Context) -> Draft:
-    """Map the message; the answer is the first Communication, the patient where every order is withdrawn."""
+    """Word of how orders stand, which moves nothing; and orders their own placer takes back. Pointed at: the first word, else the patient."""
     root = tree(ctx.message)
     general = common.taken_notes(root)
     common.patients(root, ctx)

@@ -16,7 +16,7 @@ from mappers.v2.segments.prd import provider
 
 
 def map_insurance(ctx: Context) -> Draft:
-    """Map the message; the answer is the first Coverage, the patient where none is named."""
+    """A patient's insurances, each told as a whole. Pointed at: the first Coverage, else the patient."""
     coverages, _ = _insured(ctx)
     for held in coverages:
         held.merge = "replace"
@@ -24,7 +24,7 @@ def map_insurance(ctx: Context) -> Draft:
 
 
 def map_enquiry(ctx: Context) -> Draft:
-    """Map the question; the answer is the CoverageEligibilityRequest. What it says of insurances is what the sender believes."""
+    """The question what insurance there is: a CoverageEligibilityRequest. What it says of insurances is what the sender believes."""
     coverages, roles = _insured(ctx)
     draft = ctx.add(ctx.new("CoverageEligibilityRequest", status="active", purpose=["benefits"], patient=reference(ctx.patient)))
     resource = draft.resource

@@ -13,7 +13,7 @@ from mappers.v2.segments.prb import goal, problem
 
 
 def map_problems(ctx: Context) -> Draft:
-    """Map the message; the answer is the first problem."""
+    """Problems of the problem list, and goals for them. Pointed at: the first problem."""
     root = tree(ctx.message)
     common.patients(root, ctx)
     visits = common.encounters(root, ctx)

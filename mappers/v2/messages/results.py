@@ -21,7 +21,7 @@ from mappers.v2.segments.obx import observation
 from mappers.v2.segments.orc import OBR, TQ1, order_control
 from mappers.v2.segments.prd import CTD
 from mappers.v2.segments.spm import specimen
-from mappers.v2.segments.zds import imaging_study
+from mappers.v2.segments.zds import imaging_study, named_studies
 
 # Later states win ties of the clock: a late preliminary must not replace a final, nor a resent final a correction.
 # From 50 on a result counts as final.
@@ -81,11 +81,11 @@ def order_segments(orc: Node | None, obr: Node | None, request: Draft, report: D
     home = report or request
     reported = {"DiagnosticReport": report} if report else {}
     if obr is not None:
-        # without SPM, OBR-9 to -15 describe the specimen
-        sample = ctx.new("Specimen", subject=reference(ctx.patient))
-        drafts = reported | {"ServiceRequest": request} | ({} if specimens else {"Specimen": sample})
+        # OBR-9 to -15 describe the specimen: the one SPM's, or without SPM one of their own
+        sample = specimens[0] if len(specimens) == 1 else ctx.new("Specimen", subject=reference(ctx.patient))
+        drafts = reported | {"ServiceRequest": request} | ({} if len(specimens) > 1 else {"Specimen": sample})
         OBR.map(obr.segment, ctx, **drafts)
-        if len(sample.resource) > 2:
+        if not specimens and len(sample.resource) > 2:
             specimens.append(ctx.add(sample))
         for timing in obr.of("TQ1"):
             TQ1.map(timing.segment, ctx, ServiceRequest=request)
@@ -136,9 +136,10 @@ def _bundle_results(orc: Node | None, obr: Node | None, report: Draft, specimens
             resource.setdefault("result", []).append(reference(found))
         made.append(found)
     for study in (n for parent in (orc, obr) if parent for n in parent.of("ZDS")):
-        image = imaging_study(study, ctx, _accession(resource))
-        resource.setdefault("imagingStudy", []).append(reference(image))
-        made.append(image)
+        made.append(imaging_study(study, ctx, _accession(resource)))
+    made += named_studies(ordered, made, ctx)
+    if studies := [reference(draft) for draft in made if draft.resource["resourceType"] == "ImagingStudy"]:
+        resource["imagingStudy"] = studies
     if specimens:
         resource["specimen"] = [reference(s) for s in specimens]
     return made

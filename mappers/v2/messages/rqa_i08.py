@@ -11,7 +11,6 @@ from typing import Final
 from mappers.result import Draft, Json
 from mappers.v2.context import Context, reference
 from mappers.v2.datatypes.codes import fixed
-from mappers.v2.datatypes.text import ft
 from mappers.v2.groups import Node, orders, tree
 from mappers.v2.messages import common
 from mappers.v2.messages.results import order
@@ -19,15 +18,14 @@ from mappers.v2.segments import claim
 from mappers.v2.segments.aut import authorization, complete_claim
 from mappers.v2.segments.nte import followers
 from mappers.v2.segments.prd import provider
-from mappers.v2.table import field, keep_segment, segment, structural, target
+from mappers.v2.table import keep_segment
 
 INFORMATION: Final = "http://terminology.hl7.org/CodeSystem/claiminformationcategory"
-PROCESS_NOTE: Final = segment("NTE", target("ProcessNote", field("NTE-3", "text", ft)), structural("NTE-1"))
 TAKEN_BACK: Final = "I11"
 
 
 def map_request(ctx: Context) -> Draft:
-    """Map the question; the answer is the Claim."""
+    """What a payer is asked to allow: a Claim for preauthorisation, taken back by I11."""
     root = tree(ctx.message)
     common.patients(root, ctx)
     draft = ctx.add(ctx.new("Claim", status="active", use="preauthorization", patient=reference(ctx.patient)))
@@ -95,7 +93,7 @@ def _information(root: Node, draft: Draft, ctx: Context) -> None:
 
 
 def map_answer(ctx: Context) -> Draft:
-    """Map the answer; it is its first ClaimResponse. One that names no authorisation says no, or not yet."""
+    """A payer's answer: its ClaimResponses. One that names no authorisation says no, or not yet."""
     root = tree(ctx.message)
     notes = common.taken_notes(root, "RF1", "IN1", "GT1", "DG1", "PR1")
     common.patients(root, ctx)
@@ -130,7 +128,7 @@ def _noted(answer: Draft, notes: list[Node], ctx: Context) -> None:
     """NTE of the answer: ClaimResponse.processNote, with whatever else the NTE says."""
     for node in notes:
         said = Draft({"resourceType": "ProcessNote"}, answer.full_url)
-        PROCESS_NOTE.map(node.segment, ctx, ProcessNote=said)
+        claim.PROCESS_NOTE.map(node.segment, ctx, ProcessNote=said)
         if "text" in said.resource:
             answer.resource.setdefault("processNote", []).append({k: v for k, v in said.resource.items() if k != "resourceType"})
         else:

@@ -18,7 +18,7 @@ from mappers.v2.segments.standing import RF1_TOLD, told
 
 
 def map_reply(ctx: Context) -> Draft:
-    """Map the message; the answer is the Communication. PRD RT, the one referred to, tells it; PRD RP, who referred, is told."""
+    """Word of what became of a referral, which moves nothing: PRD RT, the one referred to, tells it; PRD RP, who referred, is told."""
     root = tree(ctx.message)
     notes = common.taken_notes(root)
     common.patients(root, ctx)

@@ -14,7 +14,7 @@ from mappers.v2.datatypes.ids import ei
 from mappers.v2.datatypes.measures import cq
 from mappers.v2.datatypes.parties import hd_organization
 from mappers.v2.datatypes.people import xad
-from mappers.v2.datatypes.text import code, part
+from mappers.v2.datatypes.text import code, ft, part
 from mappers.v2.datatypes.times import date_time, dt, dtm, set_primitive
 from mappers.v2.groups import Node
 from mappers.v2.message import Repetition
@@ -22,7 +22,7 @@ from mappers.v2.paths import STORED
 from mappers.v2.segments.aut import CLAIM_TYPE, payer, payer_name
 from mappers.v2.segments.msh import ABSENT
 from mappers.v2.segments.orc import order_reference
-from mappers.v2.table import field, keep, keep_segment, segment, takes, target
+from mappers.v2.table import field, keep, keep_segment, segment, structural, takes, target
 
 PRIORITY: Final = "http://terminology.hl7.org/CodeSystem/processpriority"
 OUTCOME: Final = code("0283-claim-outcome", number="0283")
@@ -104,6 +104,10 @@ RF1_ANSWERED: Final = segment(
         field("RF1-6", "request", asking),
     ),
 )
+
+
+PROCESS_NOTE: Final = segment("NTE", target("ProcessNote", field("NTE-3", "text", ft)), structural("NTE-1"))
+"""Of an answer: ClaimResponse.processNote."""
 
 
 def accident(node: Node, claim: Draft, ctx: Context) -> None:

@@ -27,6 +27,14 @@ MRG = segment(
 )
 
 
+MRG_ACCOUNT = segment(
+    "MRG",
+    target("Account", field("MRG-3", "identifier[]", cx_as("AN"))),  # guide: MRG[Account] row 6
+    keep("MRG-1", why="the same patient: only the kind of visit changes"),
+)
+"""Of A06 and A07, where no patient is merged."""
+
+
 def prior(node: Node, ctx: Context) -> Draft:
     """The Patient the MRG names; an Account when MRG-3 names one."""
     draft = ctx.add(ctx.new("Patient"))

@@ -10,19 +10,20 @@ from typing import Any, Final
 
 from mappers.result import Draft, Json
 from mappers.v2.context import Context, reference
-from mappers.v2.datatypes.codes import as_extension, coded, cwe
+from mappers.v2.datatypes.codes import as_extension, coded, cwe, fixed
 from mappers.v2.datatypes.parties import pl, xcn, xon
 from mappers.v2.datatypes.people import xtn_work
 from mappers.v2.datatypes.text import ft
 from mappers.v2.datatypes.times import dtm
 from mappers.v2.groups import Node
-from mappers.v2.message import Segment
+from mappers.v2.message import Repetition, Segment
 from mappers.v2.paths import STORED
 from mappers.v2.segments.rol import PARTICIPATION, role
-from mappers.v2.table import field, keep_segment, segment, structural, target
+from mappers.v2.table import Datatype, field, keep_segment, segment, structural, target
 from profiles.canonical import canonical
 
 NOTE: Final = canonical("StructureDefinition", "note")
+ROLES: Final = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 HAVE_NOTE: Final = frozenset({"Observation", "ServiceRequest", "Specimen", "Condition", "Procedure", "AllergyIntolerance", "ImagingStudy"})
 
 
@@ -61,6 +62,19 @@ PRT = segment(
         field("PRT-15", "telecom[]", xtn_work),  # row 18
     ),
 )
+
+
+def taking_part(code: str, display: str) -> Datatype:
+    """An XCN whose role the resource has no element for, as PRT would say it: a PractitionerRole named by an extension."""
+
+    def participant(repetition: Repetition, ctx: Context) -> Json | None:
+        found = xcn.convert(repetition, ctx)
+        if found is None:
+            return None
+        role = ctx.add(ctx.new("PractitionerRole", practitioner=found, code=[fixed(ROLES, code, display)]))
+        return {"url": PARTICIPATION, "valueReference": reference(role)}
+
+    return Datatype("participant", participant, xcn.uses)
 
 
 def followers(node: Node, home: Draft, ctx: Context) -> None:

@@ -8,11 +8,11 @@ error).
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from mappers.result import Draft, Json
 from mappers.v2.context import Context, reference
-from mappers.v2.datatypes.codes import as_extension, coded, coding_of, cwe, status
+from mappers.v2.datatypes.codes import as_extension, coded, coding_of, cwe, fixed, status
 from mappers.v2.datatypes.ids import cx_as, ei, ei_identifier, eip
 from mappers.v2.datatypes.measures import cq
 from mappers.v2.datatypes.parties import ndl, xcn, xon, xon_draft
@@ -21,8 +21,10 @@ from mappers.v2.datatypes.text import ft, part, st, subs
 from mappers.v2.datatypes.times import date_time, dtm, elements, instant
 from mappers.v2.groups import Node
 from mappers.v2.message import Repetition
+from mappers.v2.paths import STORED
+from mappers.v2.segments.nte import ROLES, taking_part
 from mappers.v2.segments.rf1 import annotated
-from mappers.v2.table import field, keep, segment, structural, takes, target
+from mappers.v2.table import Datatype, field, keep, segment, structural, takes, target
 
 EXT: Final = "http://hl7.org/fhir/StructureDefinition/"
 
@@ -94,6 +96,57 @@ def timing_start(repetition: Repetition, ctx: Context) -> object:
     return date_time(text, ctx, 4) if text else None
 
 
+def ndl_as(code: str, display: str) -> Datatype:
+    """Reference to the Practitioner of an NDL with what he or she did (rows 42-49)."""
+
+    def performing(repetition: Repetition, ctx: Context) -> Json | None:
+        found = ndl.convert(repetition, ctx)
+        return (
+            {**found, "extension": [{"url": EXT + "event-performerFunction", "valueCodeableConcept": fixed(ROLES, code, display)}]} if found else None
+        )
+
+    return Datatype("ndl", performing, ndl.uses)
+
+
+@takes(1)
+def reflex(repetition: Repetition, ctx: Context) -> bool | None:
+    """OBR-11 `G`: ordered because of a result. The other codes say what is done about a specimen."""
+    return True if part(repetition, 1) == "G" else None
+
+
+def into_intent(resource: Json, value: Any, ctx: Context) -> int:
+    resource["intent"] = "reflex-order"
+    return STORED
+
+
+def parent_order(component: int, kind: str) -> Datatype:
+    """OBR-29: the order this one came of, by placer's or filler's number; with OBR-50 it names a result of it instead (row 46)."""
+    half = eip(component, kind)
+
+    def ordered(repetition: Repetition, ctx: Context) -> Json | None:
+        return None if ctx.segment.raw(50) else _logical(half.convert(repetition, ctx))
+
+    return Datatype("eip", ordered, half.uses)
+
+
+def source(component: int, table: str) -> Datatype:
+    """A coded component of SPS (OBR-15; guide: SPS[Specimen-Source])."""
+
+    @takes(component)
+    def part_of_source(repetition: Repetition, ctx: Context) -> Json | None:
+        inner = subs(repetition, component)
+        return coded(table).convert(inner, ctx) if inner else None
+
+    return part_of_source
+
+
+@takes(3)
+def source_method(repetition: Repetition, ctx: Context) -> Json | None:
+    """SPS.3, how it was collected, in words."""
+    found = part(repetition, 3)
+    return {"text": found} if found else None
+
+
 @takes(1)
 def specimen_source(repetition: Repetition, ctx: Context) -> Json | None:
     """SPS.1 (OBR-15): a coded type in subcomponents, or its bare code."""
@@ -156,7 +209,9 @@ OBR = segment(
         field("OBR-25", "status", status("0123-report-status", "0123", "unknown")),  # row 32
         field("OBR-32", "resultsInterpreter[]", ndl),  # row 40
         field("OBR-33", "resultsInterpreter[]", ndl),  # guide silent: the assistant interprets too
-        field("OBR-34", "performer[]", ndl),  # row 42
+        field("OBR-28", "extension[]", taking_part("IRCP", "information recipient")),  # row 36 defers it
+        field("OBR-34", "performer[]", ndl_as("SPRF", "secondary performer")),  # rows 42-45
+        field("OBR-35", "performer[]", ndl_as("TRANS", "Transcriber")),  # rows 46-49
     ),
     target(
         "ServiceRequest",
@@ -165,23 +220,35 @@ OBR = segment(
         field("OBR-4", "code", cwe),  # row 12
         field("OBR-5", "priority", status("0485-request-priority", "0485")),  # row 13
         field("OBR-6", "occurrenceDateTime", dtm),  # row 14
+        field("OBR-11", into_intent, reflex, shown="intent"),  # row 20
         field("OBR-13", "note[]", annotated(ft)),  # rows 23-24 need an R5 type; the words are what matters
         field("OBR-16", "requester", xcn),  # row 28
         field("OBR-17", "extension[]", as_extension(EXT + "servicerequest-order-callback-phone-number", "valueContactPoint", xtn_work)),  # rows 29-30
         field("OBR-27", "priority", timing_priority),  # row 40
         field("OBR-27", "occurrenceDateTime", timing_start),
+        field("OBR-29", "basedOn[]", parent_order(1, "PLAC")),  # rows 42-43
+        field("OBR-29", "basedOn[]", parent_order(2, "FILL")),  # rows 44-45
         field("OBR-31", "reasonCode[]", cwe),  # row 48
         field("OBR-46", "orderDetail[]", cwe),  # row 63
         field("OBR-47", "orderDetail[]", cwe),  # row 64
         field("OBR-53", "identifier[]", cx_as("PLAC")),  # rows 70-72
     ),
     target(
-        "Specimen",  # only when the order has no SPM
+        "Specimen",  # the only SPM's, or one of its own when the order has none
         field("OBR-9", "collection.quantity", cq),  # guide: OBR[Specimen] row 12
         field("OBR-10", "collection.collector", xcn),  # row 13
         field("OBR-14", "receivedTime", dtm),  # row 18
         field("OBR-15", "type", specimen_source),  # row 19
+        field("OBR-15", "collection.method", source_method),
+        field("OBR-15", "collection.bodySite", source(4, "0163")),
+        field("OBR-39", "note[]", annotated(ft)),  # row 45
     ),
+    keep("OBR-18", why="placer's own field 1: what it holds is agreed locally (row 31)"),
+    keep("OBR-19", why="placer's own field 2 (row 32)"),
+    keep("OBR-20", why="filler's own field 1 (row 33)"),
+    keep("OBR-21", why="filler's own field 2 (row 34)"),
+    keep("OBR-26", why="parent result: left to a later edition of the guide (row 34)"),
+    keep("OBR-50", why="service of the parent order: left to a later edition of the guide (row 64)"),
     structural("OBR-1"),
 )
 

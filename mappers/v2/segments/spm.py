@@ -5,11 +5,11 @@ Guide: SPM[Specimen]. Deviation: SPM-21 (reject reason; row 26 finds no element)
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from mappers.result import Draft, Json
 from mappers.v2.context import Context, reference
-from mappers.v2.datatypes.codes import coded
+from mappers.v2.datatypes.codes import as_extension, coded
 from mappers.v2.datatypes.ids import cx, ei, eip
 from mappers.v2.datatypes.measures import cq
 from mappers.v2.datatypes.text import code, part, st
@@ -19,7 +19,9 @@ from mappers.v2.message import Repetition
 from mappers.v2.paths import REFUSED, STORED
 from mappers.v2.segments.nte import followers
 from mappers.v2.segments.rf1 import annotated
-from mappers.v2.table import field, segment, structural, takes, target
+from mappers.v2.table import field, keep, segment, structural, takes, target
+
+R5: Final = "http://hl7.org/fhir/5.0/StructureDefinition/extension-"
 
 
 @takes(1, 2)
@@ -65,6 +67,7 @@ SPM = segment(
         field("SPM-6", "container[]", additive),  # row 10
         field("SPM-7", "collection.method", coded("0488")),  # row 11
         field("SPM-8", "collection.bodySite", coded("0784")),  # row 12
+        field("SPM-11", "extension[]", as_extension(R5 + "Specimen.role", "valueCodeableConcept", coded("0369"))),  # row 15 blank: R5 has it
         field("SPM-12", "collection.quantity", cq),  # row 16
         field("SPM-14", "note[]", annotated(st)),  # row 18
         field("SPM-17", into_collection, collected, shown="collection.collected[x]"),  # rows 21-22
@@ -78,6 +81,9 @@ SPM = segment(
         field("SPM-32", "identifier[]", ei("SHIP")),  # rows 37-39
     ),
     structural("SPM-1"),
+    keep("SPM-9", why="modifier of the body site: no element (row 13)"),
+    keep("SPM-15", why="how to handle it: R4 has no element"),
+    keep("SPM-26", why="number of containers: R4 lists the containers themselves"),
 )
 
 

@@ -58,6 +58,18 @@ RF1_TOLD: Final = segment(
 )
 
 
+RF1_MENTIONED: Final = segment(
+    "RF1",
+    target(
+        "Encounter",
+        field("RF1-6", "basedOn[]", order_reference),
+        field("RF1-11", "basedOn[]", filler_reference),
+    ),
+    keep("RF1-1", why="how the referral stands: REF and RRI tell that, a visit only mentions it"),
+)
+"""Of an ADT: the referral the patient came by."""
+
+
 def told(segment_: Segment, table: SegmentMap, notes: Iterable[Node], ctx: Context) -> Draft:
     """The Communication of one ORC or RF1. notes: the NTE that say why."""
     draft = ctx.new("Communication", status="completed", category=[fixed(CATEGORY, "notification")], subject=reference(ctx.patient))

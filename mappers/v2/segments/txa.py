@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from mappers.result import Json
-from mappers.v2.context import Context, reference
+from mappers.v2.context import Context
 from mappers.v2.datatypes.codes import coded, cwe, fixed, status, translated
 from mappers.v2.datatypes.ids import ei
 from mappers.v2.datatypes.parties import hd_organization, xcn
@@ -18,29 +18,14 @@ from mappers.v2.datatypes.text import as_text, part, st
 from mappers.v2.datatypes.times import dtm, instant, moment, set_primitive
 from mappers.v2.message import Repetition
 from mappers.v2.paths import STORED
+from mappers.v2.segments.nte import taking_part
 from mappers.v2.segments.orc import filler_reference, order_reference
-from mappers.v2.segments.rol import PARTICIPATION
 from mappers.v2.table import Datatype, field, keep, segment, structural, takes, target
 from profiles.canonical import sender_system
 
-ROLES: Final = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 ATTESTER: Final = "http://hl7.org/fhir/5.0/StructureDefinition/extension-DocumentReference.attester"
 MODES: Final = "http://hl7.org/fhir/composition-attestation-mode"
 _MODE: Final = {"LA": ("legal", "Legal")}  # TXA-17 of a legally authenticated document; any other signature is professional
-
-
-def taking_part(code: str, display: str) -> Datatype:
-    """A person in a role that DocumentReference has no element for: a PractitionerRole named by an extension, as PRT is (guide silent)."""
-
-    @takes(*range(1, 22))
-    def participant(repetition: Repetition, ctx: Context) -> Json | None:
-        found = xcn.convert(repetition, ctx)
-        if found is None:
-            return None
-        role = ctx.add(ctx.new("PractitionerRole", practitioner=found, code=[fixed(ROLES, code, display)]))
-        return {"url": PARTICIPATION, "valueReference": reference(role)}
-
-    return Datatype("participant", participant.convert, xcn.uses)
 
 
 _TO_SIGN: Final = taking_part("AUTHEN", "authenticator")

@@ -28,6 +28,7 @@ from fhir_gateway.pipeline.forms import form_of
 from fhir_gateway.pipeline.intake import FHIR_TYPE, V2_TYPE
 from fhir_gateway.pipeline.messages import V2Intake
 from fhir_gateway.pipeline.messaging import MessageIntake
+from fhir_gateway.pipeline.operations import Operations
 from fhir_gateway.pipeline.opinion import Opinions
 from fhir_gateway.pipeline.orphans import Orphans
 from fhir_gateway.pipeline.outgoing import Outgoing
@@ -80,6 +81,7 @@ class Gateway:
         self.dry_run = DryRun(self.store, self.casework, settings, codes, site, self.clock)
         self.outgoing = Outgoing(self.store, self.casework, settings, self.clock)
         self.bundles = BundleIntake(self.store, self.casework, settings, self.clock)
+        self.operations = Operations(self.store, self.casework, settings, self.clock)
         self.messaging = MessageIntake(self.store, self.casework, settings, self.clock)
 
     # Running

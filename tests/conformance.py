@@ -105,13 +105,15 @@ def _judged(console: Console, made: Sequence[Json]) -> int:
 def _retained(message: Message, mapped: Mapped, said: Counter[str], held: Counter[str], meant: Counter[str]) -> None:
     values, digits, documents = _values(mapped)
     for name, leaf in {(s.name, leaf) for s in message.segments for leaf in _leaves(s)}:
-        said[name] += 1
+        kind = f"in {mapped.header.message_type.partition('^')[0]}"
+        said.update((name, kind))
         number = re.sub(r"\D", "", re.sub(r"[+-]\d{4}$", "", leaf))  # a time is written in its own zone; seconds may have been filled up
         dated = bool(re.fullmatch(r"[\d.+\-:]{4,}", leaf)) and number[:14] in digits
         translated = any(target in values for target in EXACT.get(leaf, ()))
         kept = leaf in values or dated or any(leaf in document for document in documents)
-        held[name] += kept
-        meant[name] += kept or translated
+        for one in (name, kind):
+            held[one] += kept
+            meant[one] += kept or translated
 
 
 def _leaves(segment: Any) -> list[str]:
@@ -177,15 +179,16 @@ def _print_messages(
 
 
 def _print_retention(console: Console, said: Counter[str], held: Counter[str], meant: Counter[str]) -> None:
-    table = Table(title="Retention: values that stand whole in an element or a document", title_justify="left")
-    for column in ("segment", "values", "held", "%", "with exact translations", "%"):
-        table.add_column(column, justify="left" if column == "segment" else "right")
-    for name, count in sorted(said.items(), key=lambda pair: -pair[1]):
-        table.add_row(name, str(count), *_share(held[name], count), *_share(meant[name], count))
-    total = max(sum(said.values()), 1)
-    table.add_section()
-    table.add_row("all", str(total), *_share(sum(held.values()), total), *_share(sum(meant.values()), total))
-    console.print(table)
+    for what, chosen in (("segment", [n for n in said if not n.startswith("in ")]), ("message type", [n for n in said if n.startswith("in ")])):
+        table = Table(title=f"Retention by {what}: values that stand whole in an element or a document", title_justify="left")
+        for column in (what, "values", "held", "%", "with exact translations", "%"):
+            table.add_column(column, justify="left" if column == what else "right")
+        for name in sorted(chosen, key=lambda name: -said[name]):
+            table.add_row(name.removeprefix("in "), str(said[name]), *_share(held[name], said[name]), *_share(meant[name], said[name]))
+        total = max(sum(said[name] for name in chosen), 1)
+        table.add_section()
+        table.add_row("all", str(total), *_share(sum(held[n] for n in chosen), total), *_share(sum(meant[n] for n in chosen), total))
+        console.print(table)
 
 
 def _share(part: int, whole: int) -> tuple[str, str]:

@@ -27,10 +27,12 @@ def installed() -> Path:
     if not there.is_dir():
         caches.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=caches) as making:
+            made = Path(making) / "made"
+            made.mkdir()
             for name in ("package.json", "package-lock.json"):
-                shutil.copy(PROGRAMS / name, making)
-            subprocess.run([str(NPM), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=making, check=True, capture_output=True, timeout=90)
-            shutil.copytree(making, there, symlinks=True)
+                shutil.copy(PROGRAMS / name, made)
+            subprocess.run([str(NPM), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=made, check=True, capture_output=True, timeout=90)
+            made.rename(there)  # whole or not at all
     return there / "node_modules"
 
 

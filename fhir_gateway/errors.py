@@ -10,7 +10,8 @@
     ├── UnsupportedError         405  a known thing that is not done here
     ├── MediaTypeError           415  a body in a format not read here
     ├── NotAcceptableError       406  an answer in a format not written here
-    ├── PreconditionError        412  If-Match, or a condition that matched several
+    ├── PreconditionError        412  If-Match names another version than the current one
+    │   └── SeveralMatchesError  412  a condition that may mean one resource means several
     ├── ConflictError            409  lost a race, or would break something that hangs on it
     ├── TransitionError          422  a case may not move that way (names the ways it may)
     └── TooLargeError            413  over a limit
@@ -78,6 +79,10 @@ class NotAcceptableError(GatewayError):
 
 class PreconditionError(GatewayError):
     http, issue = 412, "conflict"
+
+
+class SeveralMatchesError(PreconditionError):
+    issue = "multiple-matches"
 
 
 class ConflictError(GatewayError):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from fhir_gateway.errors import PreconditionError, UnknownParameterError, UnreadableError
+from fhir_gateway.errors import SeveralMatchesError, UnknownParameterError, UnreadableError
 from fhir_gateway.pipeline.identity import keys_of
 from fhir_gateway.store import Stored, Transaction
 from fhir_gateway.store.errors import SearchError
@@ -85,8 +85,8 @@ def hold(tx: Transaction, conditions: Iterable[Condition]) -> None:
 
 
 def match(tx: Transaction, condition: Condition) -> Stored | None:
-    """The one resource that matches, None when none does. Raises PreconditionError for several."""
+    """The one resource that matches, None when none does. Raises SeveralMatchesError."""
     found = tx.search(condition.type, condition.query).entries
     if len(found) > 1:
-        raise PreconditionError(f"The condition on {condition.type} matches several resources", condition.type)
+        raise SeveralMatchesError(f"The condition on {condition.type} matches several resources", condition.type)
     return found[0] if found else None

@@ -41,7 +41,7 @@ def statement(base: str, gateway: Gateway) -> Json:
         "rest": [
             {
                 "mode": "server",
-                "security": {"description": _security(gateway)},
+                "security": {"description": sign_in(gateway)},
                 "resource": _resources(gateway.settings.update_as_create),
                 "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS],
                 "operation": [_operation(name) for name in SYSTEM_OPERATIONS],
@@ -50,7 +50,22 @@ def statement(base: str, gateway: Gateway) -> Json:
     }
 
 
-def _security(gateway: Gateway) -> str:
+def smart_configuration(gateway: Gateway) -> Json:
+    """`GET /fhir/.well-known/smart-configuration` (SMART App Launch 2, conformance). Empty lists and no token endpoint say that nobody can sign in here.
+
+    Clients that look here first, fhir-kit-client for one, then go on without a token.
+    """
+    return {
+        "grant_types_supported": [],
+        "code_challenge_methods_supported": [],
+        "scopes_supported": [],
+        "capabilities": [],
+        "description": sign_in(gateway),
+    }
+
+
+def sign_in(gateway: Gateway) -> str:
+    """How one signs in, for people."""
     if gateway.settings.auth == "off":
         return "Sign-in is switched off: this server listens on a loopback address only and everyone is the clinic's administrator."
     return "Every request is refused until sign-in (SMART Backend Services) is available."

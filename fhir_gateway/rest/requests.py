@@ -15,10 +15,10 @@ from fhir_gateway.errors import PreconditionError, UnknownParameterError, Unread
 _ETAG = re.compile(r'^(?:W/)?"?(\d{1,18})"?$')
 Return = Literal["minimal", "representation", "OperationOutcome"]
 RETURNS: Final[tuple[Return, ...]] = ("minimal", "representation", "OperationOutcome")
-RESULT_PARAMETERS: Final = ("_format", "_pretty")
-"""Parameters about the answer's looks, not about what is searched."""
-ABOUT_ANSWER: Final = (*RESULT_PARAMETERS, "_summary", "_elements")
-"""Parameters that have no part in a condition."""
+RESULT_PARAMETERS: Final = ("_format", "_pretty", "_totalMethod")
+"""Parameters about the answer's looks, not about what is searched. `_totalMethod` is Aidbox's, sent by fhirpy's `count()`; the total it wants is given anyway."""
+ABOUT_ANSWER: Final = (*RESULT_PARAMETERS, "_summary", "_elements", "_filename")
+"""Parameters that have no part in a condition. `_filename` is Medplum's, sent with every upload of a file."""
 
 
 def base_of(request: Request) -> str:
@@ -38,19 +38,30 @@ def expected_version(request: Request) -> int | None:
 
 
 def condition(request: Request) -> str | None:
-    """If-None-Exist. Raises UnreadableError when it is there and empty: creating without looking is not what was asked."""
-    given = request.headers.get("if-none-exist")
-    if given is not None and not given.strip():
+    """If-None-Exist, or the query of the address, which is where fhirpy's `get_or_create` puts it (ADR 0029). None: create without looking.
+
+    Raises UnreadableError when the header is there and empty, or says something else than the query: creating without looking is not what was asked.
+    """
+    given, query = request.headers.get("if-none-exist"), _asked(request)
+    if given is None:
+        return query or None
+    if not given.strip():
         raise UnreadableError("If-None-Exist is empty; it must name at least one search parameter")
+    if query:
+        raise UnreadableError("The condition of a create stands in If-None-Exist or in the query of the address, not in both")
     return given
 
 
 def query_condition(request: Request) -> str:
     """The query of a conditional update, patch or delete. Raises UnreadableError when there is none: it would mean every resource of the type."""
-    pairs = [(name, value) for name, value in request.query_params.multi_items() if name not in ABOUT_ANSWER]
-    if not pairs:
+    query = _asked(request)
+    if not query:
         raise UnreadableError("A write at the address of a type needs a condition: ?identifier=system|value, or another search")
-    return urlencode(pairs)
+    return query
+
+
+def _asked(request: Request) -> str:
+    return urlencode([(name, value) for name, value in request.query_params.multi_items() if name not in ABOUT_ANSWER])
 
 
 def check_synchronous(request: Request) -> None:

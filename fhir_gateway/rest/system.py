@@ -1,10 +1,10 @@
-"""The addresses of the whole system: what it can do, transactions and batches, its history."""
+"""The addresses of the whole system: what it can do, how to sign in, transactions and batches, its history."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from fhir_gateway.rest import answers, capability, requests
 from fhir_gateway.rest.common import LookedRoute, form_of, gateway_of, kept_body, run
@@ -16,9 +16,15 @@ router = APIRouter(route_class=LookedRoute)
 @router.get("/fhir/metadata", summary="What this server can do")
 @router.head("/fhir/metadata", include_in_schema=False)
 async def metadata(request: Request) -> Response:
-    """The CapabilityStatement, made from what is there. The one address that needs no sign-in."""
+    """The CapabilityStatement, made from what is there. Needs no sign-in."""
     answers.check_accept(request)
     return answers.answer(capability.statement(requests.base_of(request), gateway_of(request)))
+
+
+@router.get("/fhir/.well-known/smart-configuration", summary="How clients sign in (SMART App Launch)")
+async def smart_configuration(request: Request) -> Response:
+    """Needs no sign-in, and is application/json whatever is asked for, as SMART App Launch wants it."""
+    return JSONResponse(capability.smart_configuration(gateway_of(request)))
 
 
 @router.post("/fhir", summary="Transaction or batch")

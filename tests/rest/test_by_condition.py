@@ -9,7 +9,7 @@ import pytest
 
 from fhir_gateway.errors import GatewayError
 from fhir_gateway.validation import decode, encode
-from tests.rest.conftest import STAFF, Api, places, running
+from tests.rest.conftest import STAFF, Api, issues, places, running
 
 SYSTEM = "urn:x:by-condition"
 
@@ -32,9 +32,22 @@ def test_an_update_makes_changes_and_refuses(api: Api) -> None:
     named = api.put(f"/fhir/Patient?identifier={SYSTEM}|U-2", patient("U-2", id="given-id"))
     assert named.status_code == 201 and decode(named.content)["id"] == "given-id"
     api.made(patient("U-1"))
-    assert api.put(where, patient("U-1")).status_code == 412, "several"
+    several = api.put(where, patient("U-1"))
+    assert (several.status_code, issues(several)[0]["code"]) == (412, "multiple-matches")
     assert api.put(f"/fhir/Patient?nickname={SYSTEM}", patient("U-1")).status_code == 400
     assert api.put("/fhir/Patient?_summary=true", patient("U-1")).status_code == 400, "looks are no condition"
+
+
+def test_a_create_takes_its_condition_from_the_header_or_the_address(api: Api) -> None:
+    """fhirpy's `get_or_create` has no header for it (ADR 0029)."""
+    where = f"/fhir/Patient?identifier={SYSTEM}|G-1"
+    made, again = api.post(where, patient("G-1")), api.post(where, patient("G-1"))
+    assert (made.status_code, again.status_code, again.headers["etag"]) == (201, 200, made.headers["etag"])
+    assert decode(again.content) == decode(made.content)
+    assert api.post(where, patient("G-1"), if_none_exist=f"identifier={SYSTEM}|G-2").status_code == 400, "two conditions are none"
+    assert api.post("/fhir/Patient?nickname=x", patient("G-1")).status_code == 400, "nor is one nobody knows"
+    for about_the_answer in ("_format=json", "_pretty=true", "_summary=true", "_filename=x.pdf"):
+        assert api.post(f"/fhir/Patient?{about_the_answer}", patient("G-2")).status_code == 201
 
 
 def test_a_deletion_takes_one_and_never_several(api: Api) -> None:

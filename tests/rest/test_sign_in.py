@@ -17,17 +17,18 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         yield made
 
 
+OPEN = ("/fhir/metadata", "/fhir/.well-known/smart-configuration")
 ADDRESSES = sorted(
     (method, route.path.format(type="Patient", id="1", version="1"))  # type: ignore[attr-defined]
     for router in (routes.router, http.router)
     for route in router.routes
     for method in route.methods  # type: ignore[attr-defined]
-    if route.path != "/fhir/metadata"  # type: ignore[attr-defined]
+    if route.path not in OPEN  # type: ignore[attr-defined]
 )
 
 
 @pytest.mark.parametrize(("method", "path"), ADDRESSES)
-def test_every_address_but_the_metadata_is_closed(closed: Api, method: str, path: str) -> None:
+def test_every_address_but_the_open_ones_is_closed(closed: Api, method: str, path: str) -> None:
     response = closed.ask(method, path, b"{" * 10_000 if method in ("POST", "PUT") else None)
     assert response.status_code == 401, "even before the body is looked at"
     if path.startswith("/fhir") and method != "HEAD":
@@ -50,3 +51,11 @@ def test_health_and_metadata_are_open(closed: Api) -> None:
         assert closed.get(path).status_code == 200
     security = closed.get("/fhir/metadata").json()["rest"][0]["security"]
     assert "sign-in" in security["description"].lower()
+
+
+def test_a_client_that_asks_how_to_sign_in_is_told_that_nobody_can(closed: Api) -> None:
+    told = closed.get("/fhir/.well-known/smart-configuration", accept="application/fhir+xml")
+    assert (told.status_code, told.headers["content-type"]) == (200, "application/json")
+    held = told.json()
+    assert "token_endpoint" not in held and "authorization_endpoint" not in held
+    assert held["grant_types_supported"] == held["capabilities"] == [] and "sign-in" in held["description"].lower()

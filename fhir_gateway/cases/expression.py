@@ -23,6 +23,8 @@ STRINGS: Final = re.compile(r"'(?:[^'\\]|\\.)*'")
 BUILT_IN: Final = frozenset({"context", "ucum"})
 # Functions whose arguments are asked of each item in turn, and those whose answer depends on more than what they are asked of.
 PER_ITEM: Final = frozenset({"where", "exists", "all", "select", "repeat"})
+ELEMENT: Final = re.compile(r"[a-z][A-Za-z]*")
+WHOLE: Final = "*"
 IMPURE: Final = frozenset({"now", "today", "timeOfDay", "trace", "resolve"})
 _MOST_KEPT: Final = 20_000
 _kept: dict[tuple[str, bytes], bool | None] = {}
@@ -66,8 +68,9 @@ class Expression:
         """The expression and a digest of what it looks at; None when the answer depends on more, or holds what JSON can't say."""
         if self._sees == "the time":
             return None
+        parts = self._sees if isinstance(self._sees, frozenset) else focus
         try:
-            seen = _encode((given, focus if self._sees == "the focus" else None))
+            seen = _encode((given, {name: focus[name] for name in parts if name in focus}))
         except (TypeError, ValueError, UnicodeEncodeError):
             return None
         return self.source, sha256(seen).digest()
@@ -95,12 +98,17 @@ def _compiled(source: str, variables: frozenset[str]) -> Callable[..., list[Any]
 
 
 @lru_cache(maxsize=1024)
-def _sees(source: str) -> Literal["variables", "the focus", "the time"]:
-    """What an answer depends on: nothing but the variables, the focus as well, or even the moment it is asked. In doubt the later."""
+def _sees(source: str) -> frozenset[str] | Literal["the focus", "the time"]:
+    """What an answer depends on beside the variables: elements of the focus (none, for most), all of it, or even the moment it is asked. In doubt the
+    later.
+    """
     tree = GRAMMAR.parse(source)
     if any(node.get("type") == "Identifier" and node.get("text") in IMPURE for node in _nodes(tree)):
         return "the time"
-    return "the focus" if _looks(tree, of_item=False) else "variables"
+    looks = set(_looks(tree, of_item=False))
+    if WHOLE in looks:
+        return "the focus"
+    return frozenset(looks | {f"_{name}" for name in looks} | {"resourceType"}) if looks else frozenset()
 
 
 def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -109,16 +117,25 @@ def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from _nodes(child)
 
 
-def _looks(node: Mapping[str, Any], *, of_item: bool) -> bool:
-    """Does a part of a parsed expression look at the focus? of_item: what begins a path there is an item of what was asked before."""
+def _looks(node: Mapping[str, Any], *, of_item: bool) -> Iterator[str]:
+    """The elements of the focus a part of a parsed expression looks at; WHOLE where it is not an element by name. of_item: what begins a path there is
+    an item of what was asked before.
+    """
     kind, children = node.get("type"), list(node.get("children") or ())
     if kind == "Identifier" and node.get("text") == "context":
-        return True
+        yield WHOLE
     if kind == "InvocationTerm" and not of_item and _called(children[0]) != "iif":
-        return True
+        yield _member(children[0])
     if kind == "FunctionInvocation" and _called(node) in PER_ITEM:
         of_item = True
-    return any(_looks(child, of_item=of_item) for child in children)
+    for child in children:
+        yield from _looks(child, of_item=of_item)
+
+
+def _member(node: Mapping[str, Any]) -> str:
+    """The element a path begins with. A name in capitals may be the type of the focus, and one in backticks anything."""
+    name = str(node["children"][0].get("text", "")) if node.get("type") == "MemberInvocation" else ""
+    return name if ELEMENT.fullmatch(name) else WHOLE
 
 
 def _called(node: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from fhir_gateway.cases.matching import match
+from fhir_gateway.cases.matching import match, numbers
 from fhir_gateway.cases.model import Json
 from fhir_gateway.events import event
 from fhir_gateway.pipeline.merging import NEVER, join, parted
@@ -46,8 +46,10 @@ def _concerned(tx: Transaction, written: Sequence[Stored], opened: Iterable[Stor
 
 
 def _mates(tx: Transaction, identity: str, patient: Json) -> list[Stored]:
-    """Other Patients that are certainly the same person and not yet linked."""
-    found = [mate for mate in tx.identities.alike(patient) if match(mate.resource, patient).certain]
+    """Other Patients that are certainly the same person and not yet linked. Who shares no number is not, which is the cheapest thing to see."""
+    mine = numbers(patient).keys()
+    alike = tx.identities.alike(patient) if mine else []
+    found = [mate for mate in alike if mine & numbers(mate.resource).keys() and match(mate.resource, patient).certain]
     return [mate for mate in found if mate.id not in tx.identities.person(identity)] if found else []
 
 

@@ -82,7 +82,7 @@ class Casework:
             written = [*written, *adopted]
             touched = staff.cases.touched_by([stored.reference for stored in written])
         judged = [done for case in touched for done in self._chased(staff, case, at, "written")]
-        hints = notice(staff, written, [referral.id for referral in opened], at, self.settings.zone)
+        hints = notice(staff, written, [referral.id for referral in opened], judged, at, self.settings.zone)
         reread(staff, judged, at)
         requested(staff, written)
         queue_requests(staff, at, self.settings)

@@ -46,7 +46,7 @@ def content_hash(raw: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One message at the door. id: of the inbox row it will be kept in."""
+    """One message at the door. id: of the inbox row it will be kept in. kept: it may be kept there already."""
 
     raw: bytes
     channel: Literal["mllp", "http", "fhir"]
@@ -54,6 +54,7 @@ class Arrival:
     at: datetime
     id: str
     hash: str
+    kept: bool = False
 
     @classmethod
     def now(cls, raw: bytes, channel: str, peer: str, at: datetime) -> Arrival:

@@ -71,7 +71,7 @@ class V2Intake:
 
     def finish(self, entry: InboxEntry) -> bytes:
         """Work on a kept message again: recovery after a crash, or a person's retry. Safe to repeat."""
-        arrival = Arrival(entry.raw, entry.channel, "retry", self.clock(), entry.id, entry.content_hash)  # type: ignore[arg-type]
+        arrival = Arrival(entry.raw, entry.channel, "retry", self.clock(), entry.id, entry.content_hash, True)  # type: ignore[arg-type]
         try:
             message = v2.read(entry.raw)
             return self._effect(arrival, message, v2.header(message))
@@ -101,7 +101,7 @@ class V2Intake:
             arrival_done, application = True, answer
         else:
             arrival_done, application = False, b""
-            arrival = Arrival(arrival.raw, arrival.channel, arrival.peer, arrival.at, answer.id, arrival.hash)
+            arrival = Arrival(arrival.raw, arrival.channel, arrival.peer, arrival.at, answer.id, arrival.hash, True)
         if mode.wants_commit(good=True):
             yield self._ack(message, "CA", [], arrival)
         if not arrival_done:
@@ -174,7 +174,7 @@ class V2Intake:
         """The inbox row of this message: the one it has already, or a new one."""
         if same is not None:
             return same.id
-        if tx.inbox.get(arrival.id) is not None:
+        if arrival.kept and tx.inbox.get(arrival.id) is not None:
             return arrival.id
         return tx.inbox.add(
             id=arrival.id,

@@ -11,6 +11,7 @@ from fhir_gateway import metrics
 from fhir_gateway.cases import noticed
 from fhir_gateway.cases.choice import BASE
 from fhir_gateway.cases.evidence import walk
+from fhir_gateway.pipeline.results import Judged
 from fhir_gateway.store import Stored, Transaction
 from fhir_gateway.store.ids import new_id
 from mappers.result import IdentityKey
@@ -18,12 +19,13 @@ from mappers.result import IdentityKey
 Json = dict[str, Any]
 
 
-def notice(tx: Transaction, written: Sequence[Stored], opened: Sequence[str], at: datetime, zone: tzinfo) -> dict[str, str]:
+def notice(tx: Transaction, written: Sequence[Stored], opened: Sequence[str], judged: Sequence[Judged], at: datetime, zone: tzinfo) -> dict[str, str]:
     """After cases were judged: two referrals for one question, two cases of one person after all, and orders for tests that are held. What the sender
     should know of its own orders, by reference.
     """
-    for identity in opened:
-        _two_referrals(tx, identity, at)
+    for one in {one.case.service_request_id: one for one in judged}.values():
+        if one.case.service_request_id in opened:
+            _two_referrals(tx, one, at)
     if tx.identities.joined:
         _met_by_merge(tx, [stored.id for stored in written if stored.type == "Patient"], at)
     carried_out = {str(reference) for stored in written for reference in walk(stored.resource, "basedOn.reference")}
@@ -36,14 +38,14 @@ def notice(tx: Transaction, written: Sequence[Stored], opened: Sequence[str], at
     return hints
 
 
-def _two_referrals(tx: Transaction, identity: str, at: datetime) -> None:
-    case = tx.cases.get(f"ServiceRequest/{identity}")
-    if case is None or case.patient_id is None or case.tumour_group == BASE:
+def _two_referrals(tx: Transaction, judged: Judged, at: datetime) -> None:
+    identity, patient, group = judged.case.service_request_id, judged.case.patient_id, judged.tumour_group
+    if patient is None or group == BASE:
         return
-    for other in tx.cases.for_patient([case.patient_id]):
-        if other.service_request_id != identity and not other.closed and other.tumour_group == case.tumour_group:
+    for other in tx.cases.for_patient([patient]):
+        if other.service_request_id != identity and not other.closed and other.tumour_group == group:
             first, second = sorted((identity, other.service_request_id))
-            _once(tx, f"{first}\t{second}", noticed.two_referrals(case.patient_id, first, second, case.tumour_group, at))
+            _once(tx, f"{first}\t{second}", noticed.two_referrals(patient, first, second, group, at))
 
 
 def _met_by_merge(tx: Transaction, patients: Sequence[str], at: datetime) -> None:

@@ -128,11 +128,12 @@ class Cases:
             "open_items": 0,
         }
         held_on = {"task_id": task_id, "patient_id": patient_id}
-        work.execute(work.insert(_C).on_conflict_do_update(index_elements=[_C.c.service_request_id], set_=held_on), row)
+        made = work.insert(_C).on_conflict_do_update(index_elements=[_C.c.service_request_id], set_=held_on).returning(*_COLUMNS)
+        opened = _case(work.execute(made, row).one())
         work.execute(delete(_K).where(_K.c.service_request_id == id, _K.c.key.not_in(keys)))
         work.execute(work.insert(_K).on_conflict_do_nothing(), [{"service_request_id": id, "key": key} for key in sorted(keys)])
         attachment.take_in(work, id, patient_id)
-        return self._only(id)
+        return opened
 
     def save(
         self, service_request_id: str, answer: Json, *, closed: bool = False, confirmed: bool | None = None, tumour_group: str | None = None
@@ -305,9 +306,6 @@ class Cases:
         if self._work.writes:
             query = query.with_for_update(of=_C)
         return [_case(row) for batch in _batches(ids) for row in self._work.execute(query, {"ids": batch, **self._values})]
-
-    def _only(self, id: str) -> Case:
-        return _case(self._work.execute(select(*_COLUMNS).where(_C.c.service_request_id == id)).one())
 
 
 _REFERRAL: Final = select(tables.resource.c.pk, tables.resource.c.owner).where(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -198,9 +198,7 @@ class Inbox:
         message_type: str | None = None,
     ) -> None:
         """Record what became of an entry. Raises NotFoundError, InboxStateError (two workers on one entry: the second one's end is refused)."""
-        self._move(id, state)
         values: dict[str, Any] = {
-            "settled_at": self._work.now,
             "answer": answer,
             "answer_type": answer_type,
             "findings": findings,
@@ -209,7 +207,7 @@ class Inbox:
         }
         if message_type is not None:
             values["message_type"] = fit(message_type)
-        self._work.execute(update(_I).where(_I.c.id == id).values(**values))
+        self._move(id, state, values)
 
     def remapped(self, id: str, *, findings: Any, went: Went, mapping: str) -> None:
         """Record that a processed message was mapped again. Its state, answer and times stay."""
@@ -260,11 +258,15 @@ class Inbox:
         """Put an entry aside for good; it stays readable. Raises NotFoundError, InboxStateError."""
         self._move(id, "discarded")
 
-    def _move(self, id: str, state: InboxState) -> None:
-        entry = self._locked(id)
-        if state not in MAY_BECOME[entry.state]:
-            raise InboxStateError(id, entry.state, state)
-        self._work.execute(update(_I).where(_I.c.id == id).values(state=state, settled_at=self._work.now))
+    def _move(self, id: str, state: InboxState, values: Mapping[str, Any] = {}) -> None:
+        """values: what else is recorded with it."""
+        self._work.now  # noqa: B018 - a snapshot changes nothing
+        row = self._work.execute(_STATE[self._scope], {"id": id, **self._values}).first()
+        if row is None:
+            raise NotFoundError("inbox entry", id)
+        if state not in MAY_BECOME[row.state]:
+            raise InboxStateError(id, row.state, state)
+        self._work.execute(update(_I).where(_I.c.id == id).values(state=state, settled_at=self._work.now, **values))
 
     def _locked(self, id: str) -> InboxEntry:
         self._work.now  # noqa: B018 - a snapshot changes nothing
@@ -281,6 +283,8 @@ _SAME: Final = select(_I).where(
     _I.c.control_id.is_not(None),
 )
 _GET: Final = {reach: select(_I).where(_I.c.id == bindparam("id"), seen) for reach, seen in _SEEN.items()}
+_STATE: Final = {reach: select(_I.c.state).where(_I.c.id == bindparam("id"), seen).with_for_update() for reach, seen in _SEEN.items()}
+"""The state alone: the message itself may be megabytes."""
 
 
 def _went(went: Went | None) -> dict[str, Any]:

@@ -107,17 +107,21 @@ class Resources:
 
     def read(self, type: str, id: str) -> Stored | None:
         """The current version; a deleted resource is returned with `deleted` set. None when there is none for this principal."""
-        waiting = self._work.waiting(type, id)
-        if waiting is not None:
-            return waiting if self._sees(waiting) else None
+        mine = self._work.written.get((type, id))
+        if mine is not None and self._sees(mine):
+            return mine
+        if self._work.waiting(type, id) is not None:
+            return None
         row = self._work.execute(_READ[self._scope], {"type": type, "id": id, **self._values}).first()
         return stored_of(row) if row else None
 
     def read_many(self, references: Iterable[str]) -> dict[str, Stored]:
         """Current versions by `Type/id`; what does not exist (or is deleted, or invisible) is left out."""
         wanted = dict.fromkeys(references)
-        found = {name: stored for name in wanted if (stored := self._work.waiting(*_split(name))) and self._sees(stored)}
-        names = [_split(name) for name in wanted if name not in found]
+        written, waiting = self._work.written, self._work.waiting
+        mine = {name: stored for name in wanted if (stored := written.get(_split(name))) and self._sees(stored)}
+        found = {name: stored for name, stored in mine.items() if not stored.deleted}
+        names = [pair for name in wanted if name not in mine and waiting(*(pair := _split(name))) is None]
         for row in _MANY[self._scope].rows(self._work, names, self._values):
             stored = stored_of(row)
             if not stored.deleted:
@@ -184,7 +188,10 @@ class Resources:
         """
         if not self._work.types.isdisjoint(types):
             return None
-        return int(self._work.execute(_GENERATION, {"types": types}).scalar_one())
+        found = self._work.generations.get(types)
+        if found is None:
+            found = self._work.generations[types] = int(self._work.execute(_GENERATION, {"types": types}).scalar_one())
+        return found
 
     def clinics_own(self, type: str) -> list[Stored]:
         """The clinic's own resources of a type as they stand, by id; everything of that type, so again for types it holds few of."""
@@ -210,7 +217,7 @@ class Resources:
         return found
 
     def _sees(self, stored: Stored) -> bool:
-        """Rows that wait to be written have an owner and no contributors yet."""
+        """What this transaction wrote has an owner; of contributors, and of what is published, only the database knows."""
         return self._scope == "everything" or (self._scope == "own" and stored.owner == self._principal.organisation)
 
     def _replace(

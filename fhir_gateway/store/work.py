@@ -58,6 +58,8 @@ class Work:
         """Types of the resources this transaction has written."""
         self.written: dict[tuple[str, str], Stored] = {}
         """The latest version of each resource this transaction has written."""
+        self.generations: dict[tuple[str, ...], int] = {}
+        """Of the types this transaction has not written, as it first found them (`Resources.generation`)."""
         self.people: dict[str, frozenset[str]] = {}
         """By Patient id, the Patients found to be the same person (`identities`)."""
         self.joined = False

@@ -8,34 +8,41 @@ from typing import Any
 
 import pytest
 
-from fhir_gateway.cases.expression import Expression, _sees
+from fhir_gateway.cases.expression import Expression, _kept, _sees
 from tests.cases.story import checklist, plans
 
+NOTHING: set[str] = set()
 KNOWN = {"codes", "done", "stage", "coverages", "age"}
 
 
 @pytest.mark.parametrize(
     ("source", "sees"),
     [
-        ("%done", "variables"),
-        ("'58410-2' in %codes or %done", "variables"),
-        ("iif(%stage.exists(), 'IV' in %stage, %done)", "variables"),
-        ("%codes.where($this.matches('^5')).exists()", "variables"),
-        ("%coverages.where(type.coding.exists()).exists()", "variables"),  # a path of each coverage, not of the case
-        ("%stage.intersect('II' | 'III').exists()", "variables"),
-        ("reasonCode.exists()", "the focus"),
+        ("%done", NOTHING),
+        ("'58410-2' in %codes or %done", NOTHING),
+        ("iif(%stage.exists(), 'IV' in %stage, %done)", NOTHING),
+        ("%codes.where($this.matches('^5')).exists()", NOTHING),
+        ("%coverages.where(type.coding.exists()).exists()", NOTHING),  # a path of each coverage, not of the case
+        ("%stage.intersect('II' | 'III').exists()", NOTHING),
+        ("reasonCode.exists()", {"reasonCode"}),
+        ("identifier.where(value.exists()).count() > 1 and birthDate.exists()", {"identifier", "birthDate"}),
+        ("name[0].given.exists()", {"name"}),
+        ("name.combine(contact).exists()", {"name", "contact"}),
+        ("%done and status = 'active'", {"status"}),
+        ("iif(%done, status = 'active', false)", {"status"}),
+        ("%codes.intersect(status).exists()", {"status"}),
         ("exists()", "the focus"),
+        ("children().exists()", "the focus"),
+        ("`name`.exists()", "the focus"),
         ("$this.status = 'active'", "the focus"),
-        ("%done and status = 'active'", "the focus"),
-        ("iif(%done, status = 'active', false)", "the focus"),
-        ("%codes.intersect(status).exists()", "the focus"),
         ("%codes.where($this in %context.status).exists()", "the focus"),
         ("%done and today() > @2026-01-01", "the time"),
         ("%codes.where(now() > @2026-01-01).exists()", "the time"),
     ],
 )
-def test_what_an_expression_looks_at_is_known(source: str, sees: str) -> None:
-    assert _sees(source) == sees
+def test_what_an_expression_looks_at_is_known(source: str, sees: str | set[str]) -> None:
+    seen = _sees(source)
+    assert seen == (sees if isinstance(sees, str) else sees and sees | {f"_{name}" for name in sees} | {"resourceType"})
     Expression(source, KNOWN)
 
 
@@ -53,6 +60,17 @@ def test_a_record_that_changed_in_one_element_is_asked_anew() -> None:
     assert [expression.truth({**card, **more}, {}) for more in ({}, {"subscriberId": "1"}, {}, {"identifier": [{"value": Decimal("1.0")}]})] == [
         False, True, False, True,
     ]  # fmt: skip
+
+
+def test_what_stands_beside_an_element_belongs_to_it_and_the_rest_of_the_record_does_not() -> None:
+    expression = Expression("birthDate.extension.exists()", KNOWN)
+    told = {"_birthDate": {"extension": [{"url": "urn:x", "valueCode": "unknown"}]}}
+    assert [expression.truth({"resourceType": "Patient", "id": id, **more}, {}) for id, more in (("1", {}), ("2", told), ("3", {}))] == [
+        False, True, False,
+    ]  # fmt: skip
+    before = len(_kept)
+    assert expression.truth({"resourceType": "Patient", "id": "4", "gender": "female"}, {}) is False
+    assert len(_kept) == before
 
 
 def test_two_cases_with_other_referrals_are_asked_apart() -> None:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fhir_gateway.bodies import Cut, TooLarge, read_body
-from fhir_gateway.errors import MediaTypeError, NotFoundError, TooLargeError
+from fhir_gateway.errors import GatewayError, MediaTypeError, NotFoundError, TooLargeError
 from fhir_gateway.pipeline import Gateway
 from fhir_gateway.pipeline.looks import Looks, looks_of, shown
 from fhir_gateway.pipeline.patches import KINDS
@@ -27,14 +27,17 @@ Result = TypeVar("Result")
 
 
 class LookedRoute(APIRoute):
-    """A route whose JSON answer is laid out for people when they ask for it (`_pretty=true`, search.html#summary)."""
+    """A route whose JSON answer, a refusal too, is laid out for people when they ask for it (`_pretty=true`, search.html#summary)."""
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         """The route's handler, its answer laid out."""
         handler = super().get_route_handler()
 
         async def looked(request: Request) -> Response:
-            response: Response = await handler(request)
+            try:
+                response: Response = await handler(request)
+            except GatewayError as error:
+                response = answers.refused(error)
             if request.query_params.get("_pretty", "").lower() == "true" and (response.media_type or "").startswith(answers.FHIR_JSON):
                 response.body = msgspec.json.format(bytes(response.body), indent=2)
                 response.headers["Content-Length"] = str(len(response.body))

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import completeness, corpus, documents, intake, mapping
+from benchmarks import completeness, corpus, documents, intake, mapping, validation
 
 DEFAULT = Path(__file__).parents[1] / "fixtures/v2/ref_i12/breast-second-opinion/input.hl7"
 
@@ -24,6 +24,12 @@ def main() -> None:
         for step in mapping.measure(path.read_bytes()):
             table.add_row(step.name, f"{step.seconds * 1e6:,.0f}", f"{1 / step.seconds:,.0f}", f"{step.ratio:,.0f}")
         console.print(table)
+    table = Table(title=f"A referral Bundle of {validation.ENTRIES} entries: processor time, one thread", title_justify="left")
+    for column in ("step", "ms", "wanted"):
+        table.add_column(column, justify="right" if column != "step" else "left")
+    for cost in validation.measure():
+        table.add_row(cost.name, f"{cost.seconds * 1e3:.2f}", f"< {cost.wanted * 1e3:.0f}" if cost.wanted else "")
+    console.print(table)
     table = Table(title="A PDF in an OBX: read, mapped, validated, encoded", title_justify="left")
     for column in ("MB", "ms", "per MB ÷ that of the smallest"):
         table.add_column(column, justify="right")
@@ -41,8 +47,8 @@ def main() -> None:
     )
     for column in ("what", "cases", "median ms", "p99 ms"):
         table.add_column(column, justify="right" if column != "what" else "left")
-    for cost in completeness.measure():
-        table.add_row(cost.what, f"{cost.cases:,}", f"{cost.median * 1e3:.2f}", f"{cost.p99 * 1e3:.2f}")
+    for asked in completeness.measure():
+        table.add_row(asked.what, f"{asked.cases:,}", f"{asked.median * 1e3:.2f}", f"{asked.p99 * 1e3:.2f}")
     console.print(table)
 
 

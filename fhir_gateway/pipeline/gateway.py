@@ -27,6 +27,8 @@ from fhir_gateway.pipeline.dryrun import DryRun
 from fhir_gateway.pipeline.forms import form_of
 from fhir_gateway.pipeline.intake import FHIR_TYPE, V2_TYPE
 from fhir_gateway.pipeline.messages import V2Intake
+from fhir_gateway.pipeline.messaging import MessageIntake
+from fhir_gateway.pipeline.operations import Operations
 from fhir_gateway.pipeline.opinion import Opinions
 from fhir_gateway.pipeline.orphans import Orphans
 from fhir_gateway.pipeline.outgoing import Outgoing
@@ -79,6 +81,8 @@ class Gateway:
         self.dry_run = DryRun(self.store, self.casework, settings, codes, site, self.clock)
         self.outgoing = Outgoing(self.store, self.casework, settings, self.clock)
         self.bundles = BundleIntake(self.store, self.casework, settings, self.clock)
+        self.operations = Operations(self.store, self.casework, settings, self.clock)
+        self.messaging = MessageIntake(self.store, self.casework, settings, self.clock)
 
     # Running
 
@@ -111,7 +115,9 @@ class Gateway:
             return list(tx.inbox.pending(limit=50))
 
     def _finish(self, entry: InboxEntry) -> None:
-        if entry.channel == "fhir":
+        if entry.message_type == "Bundle/message":
+            self.messaging.finish(entry)
+        elif entry.channel == "fhir":
             self.bundles.finish(entry)
         else:
             self.messages.finish(entry)
@@ -168,6 +174,10 @@ class Gateway:
     def receive_bundle(self, raw: bytes, principal: Principal, base: str) -> tuple[int, bytes]:
         """A transaction or batch: HTTP status and the answer's bytes."""
         return self.bundles.receive(raw, principal, base)
+
+    def receive_message(self, raw: bytes, principal: Principal, base: str) -> tuple[int, bytes]:
+        """A message for $process-message: HTTP status and the answer's bytes."""
+        return self.messaging.receive(raw, principal, base)
 
     def create(self, principal: Principal, type: str, raw: bytes, condition: str | None) -> Written:
         """One new resource; with a condition only when nothing matches it."""

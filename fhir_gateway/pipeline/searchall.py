@@ -23,7 +23,7 @@ Pairs = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class Found:
     """given: (resource, search mode). following: the mark of the next page, None at the end."""
 
     given: list[tuple[Stored, str]]
@@ -38,7 +38,7 @@ def searched_over(tx: Transaction, pairs: Pairs, base: str, settings: Settings, 
     queries = [parse_query(type, used, lenient=lenient) for type in types]
     first = queries[0]
     total = sum(tx.search(query.type, replace(query, summary="count", includes=())).total or 0 for query in queries) if _counted(first) else None
-    found = _Found([], None) if first.only_count else _page(tx, queries, *_resumed(pairs, types))
+    found = Found([], None) if first.only_count else page_over(tx, queries, *resumed(pairs, len(types)))
     notes = [Issue("warning", "not-supported", f"The search parameter '{name[:64]}' is not known and was ignored") for name in first.ignored]
     kept = [pair for pair in pairs if pair[0] == "_type" or pair in first.used]
     here = [pair for pair in pairs if pair[0] == "_cursor"]
@@ -59,8 +59,8 @@ def _counted(query: SearchQuery) -> bool:
     return query.only_count or query.total == "accurate"
 
 
-def _page(tx: Transaction, queries: Sequence[SearchQuery], position: int, cursor: str | None) -> _Found:
-    """From a position in the list of types on, until the page is full; the type with what comes next is looked into for one more."""
+def page_over(tx: Transaction, queries: Sequence[SearchQuery], position: int, cursor: str | None) -> Found:
+    """One search after the other, from a position in their list on, until the page is full; the one with what comes next is looked into for one more."""
     given: list[tuple[Stored, str]] = []
     matched = 0
     for at in range(position, len(queries)):
@@ -68,20 +68,20 @@ def _page(tx: Transaction, queries: Sequence[SearchQuery], position: int, cursor
         page = tx.search(queries[at].type, replace(queries[at], count=max(room, 1), cursor=cursor))
         if room < 1:
             if page.entries:
-                return _Found(given, f"{at}.")
+                return Found(given, f"{at}.")
             continue
         given += [(stored, "match") for stored in page.entries] + [(stored, "include") for stored in page.included]
         matched += len(page.entries)
         if page.next:
-            return _Found(given, f"{at}.{page.next}")
+            return Found(given, f"{at}.{page.next}")
         cursor = None
-    return _Found(given, None)
+    return Found(given, None)
 
 
-def _resumed(pairs: Pairs, types: Sequence[str]) -> tuple[int, str | None]:
-    """Where a search goes on: the position of the type, and the cursor in it."""
+def resumed(pairs: Pairs, searches: int) -> tuple[int, str | None]:
+    """Where it goes on: the position of the search among several, and the cursor in it. Raises UnknownParameterError."""
     mark = next((value for name, value in pairs if name == "_cursor"), "0.")
     position, _, cursor = mark.partition(".")
-    if not (position.isascii() and position.isdigit() and len(position) < 5 and int(position) < len(types)):
+    if not (position.isascii() and position.isdigit() and len(position) < 5 and int(position) < searches):
         raise UnknownParameterError("this page address was not made for this search: start from the first page")
     return int(position), cursor or None

@@ -71,7 +71,7 @@ class BundleIntake:
 
     def _seen(self, tx: Transaction, arrival: Arrival, principal: Principal, bundle: Json) -> InboxEntry | None:
         """The same Bundle from the same sender, if it came before. Raises ConflictError when staff have put it aside."""
-        control_id = _identifier(bundle)
+        control_id = identifier_of(bundle)
         same = tx.inbox.find_same(principal.organisation, control_id, arrival.hash) if control_id else None
         if same is not None and same.state == "discarded":
             raise AlreadyHereError(
@@ -83,12 +83,12 @@ class BundleIntake:
         same = self._seen(tx, arrival, principal, bundle)
         if same is not None and same.state == "processed" and same.answer is not None:
             return 200, same.answer
-        inbox_id = self._kept(tx, arrival, principal, bundle, same)
+        inbox_id = keep_bundle(tx, arrival, principal.organisation, bundle, identifier_of(bundle), same)
         entries = entries_of(bundle, self.settings.bundle_entries, base)
         responses = self._transact(tx, entries, base, inbox_id, arrival)
         answer = _answer("transaction-response", responses)
         tx.inbox.settle(inbox_id, "processed", answer=answer, answer_type=FHIR_TYPE)
-        self._log(arrival, "processed", "200")
+        log_bundle(arrival, "processed", "200")
         return 200, answer
 
     def _batch(self, arrival: Arrival, principal: Principal, base: str, bundle: Json) -> Answer:
@@ -102,7 +102,7 @@ class BundleIntake:
                 return same.answer
             if same is not None and same.state == "failed" and same.answer is None:
                 raise AlreadyHereError("The same batch is being worked on, or was broken off and waits for the clinic", "Bundle.identifier")
-            return self._kept(tx, arrival, principal, bundle, same, state="failed")
+            return keep_bundle(tx, arrival, principal.organisation, bundle, identifier_of(bundle), same, state="failed")
 
         kept = self.store.run(principal, arrival.at, keep)
         if isinstance(kept, bytes):
@@ -112,7 +112,7 @@ class BundleIntake:
             responses[position] = self._single(arrival, principal, base, given[position], position, kept)
         answer = _answer("batch-response", responses)
         self.store.run(principal, arrival.at, lambda tx: tx.inbox.settle(kept, "processed", answer=answer, answer_type=FHIR_TYPE))
-        self._log(arrival, "processed", "200")
+        log_bundle(arrival, "processed", "200")
         return 200, answer
 
     def _single(self, arrival: Arrival, principal: Principal, base: str, given: Json, position: int, inbox_id: str) -> Json:
@@ -148,50 +148,27 @@ class BundleIntake:
                 done.responses[position] = bundles.renewed(done.responses[position], now)
         return done.responses
 
-    def _kept(
-        self, tx: Transaction, arrival: Arrival, principal: Principal, bundle: Json, same: InboxEntry | None, state: InboxState = "pending"
-    ) -> str:
-        if same is not None:
-            return same.id
-        if tx.inbox.get(arrival.id) is not None:
-            return arrival.id
-        return tx.inbox.add(
-            id=arrival.id,
-            state=state,
-            channel="fhir",
-            sender=principal.organisation,
-            control_id=_identifier(bundle),
-            message_type=_kind(bundle),
-            raw=arrival.raw,
-            content_hash=arrival.hash,
-            charset="UTF-8",
-        )
-
     def _refuse(self, arrival: Arrival, principal: Principal, bundle: Json, fault: GatewayError) -> Answer:
         """Keep what can't be taken, with its located issues."""
         answer = encode(operation_outcome(fault.issues))
         findings = [{"severity": i.severity, "code": i.code, "text": i.text, "where": i.expression or None} for i in fault.issues]
 
         def keep(tx: Transaction) -> None:
-            control_id = _identifier(bundle)
+            control_id = identifier_of(bundle)
             same = tx.inbox.find_same(principal.organisation, control_id, arrival.hash) if control_id else None
             if same is not None and same.state == "processed":
                 return
-            inbox_id = self._kept(tx, arrival, principal, bundle, same)
+            inbox_id = keep_bundle(tx, arrival, principal.organisation, bundle, identifier_of(bundle), same)
             state = "failed" if isinstance(fault, ConflictError) else "refused"
             tx.inbox.settle(inbox_id, state, answer=answer, answer_type=FHIR_TYPE, findings=findings)  # type: ignore[arg-type]
 
         if not isinstance(fault, AlreadyHereError):
             self.store.run(principal, arrival.at, keep)
-        self._log(arrival, "refused", str(fault.http))
+        log_bundle(arrival, "refused", str(fault.http))
         return fault.http, answer
 
     def _search(self, base: str) -> bundles.Search:
         return lambda tx, type, pairs: searched(tx, type, pairs, base, self.settings)
-
-    def _log(self, arrival: Arrival, state: str, code: str) -> None:
-        metrics.MESSAGES.labels("fhir", "Bundle", code).inc()
-        event("message-received", inbox=arrival.id, channel="fhir", type="Bundle", bytes=len(arrival.raw), state=state, code=code)
 
 
 def _check(bundle: Json) -> None:
@@ -200,7 +177,9 @@ def _check(bundle: Json) -> None:
         raise InvalidError("Only a Bundle may be posted to the base address", "resourceType")
     kind = bundle.get("type")
     if kind not in KINDS:
-        raise UnsupportedEntryError(f"A Bundle of type '{str(kind)[:40]}' is not taken here; send transaction or batch", "Bundle.type")
+        raise UnsupportedEntryError(
+            f"A Bundle of type '{str(kind)[:40]}' is not taken here; send transaction or batch (a message goes to $process-message)", "Bundle.type"
+        )
     issues = validate(bundle if kind == "transaction" else _shell(bundle))
     if issues:
         raise InvalidError(issues[0].text, issues=issues)
@@ -229,7 +208,34 @@ class AlreadyHereError(ConflictError):
     """This very Bundle is kept already, and nothing more is done with it now."""
 
 
-def _kind(bundle: Json) -> str:
+def log_bundle(arrival: Arrival, state: str, code: str) -> None:
+    """Say that a Bundle came, and what became of it."""
+    metrics.MESSAGES.labels("fhir", "Bundle", code).inc()
+    event("message-received", inbox=arrival.id, channel="fhir", type="Bundle", bytes=len(arrival.raw), state=state, code=code)
+
+
+def keep_bundle(
+    tx: Transaction, arrival: Arrival, sender: str, bundle: Json, control_id: str | None, same: InboxEntry | None, state: InboxState = "pending"
+) -> str:
+    """The inbox row of this Bundle: the one it has already, or a new one."""
+    if same is not None:
+        return same.id
+    if tx.inbox.get(arrival.id) is not None:
+        return arrival.id
+    return tx.inbox.add(
+        id=arrival.id,
+        state=state,
+        channel="fhir",
+        sender=sender,
+        control_id=control_id,
+        message_type=kind_of(bundle),
+        raw=arrival.raw,
+        content_hash=arrival.hash,
+        charset="UTF-8",
+    )
+
+
+def kind_of(bundle: Json) -> str:
     """What the inbox calls it: `Bundle/transaction`, the type of a resource that is none, "" for what could not be read."""
     name, kind = bundle.get("resourceType"), bundle.get("type")
     if name != "Bundle":
@@ -237,7 +243,7 @@ def _kind(bundle: Json) -> str:
     return f"Bundle/{kind[:40]}" if isinstance(kind, str) else "Bundle"
 
 
-def _identifier(bundle: Json) -> str | None:
+def identifier_of(bundle: Json) -> str | None:
     """Bundle.identifier as the control id; None when the Bundle has none to be recognised by."""
     given = bundle.get("identifier")
     if not isinstance(given, dict) or not given.get("value"):

@@ -15,8 +15,14 @@ Json = dict[str, Any]
 
 INTERACTIONS: Final = ("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type")
 SYSTEM_INTERACTIONS: Final = ("transaction", "batch", "history-system", "search-system")
-OPERATIONS: Final[dict[str, tuple[str, ...]]] = {"PlanDefinition": ("questionnaire",), "ServiceRequest": ("completeness", "opinion")}
-"""Type → operations on it; profiles/operationdefinition has the definition of each."""
+OPERATIONS: Final[dict[str, tuple[str, ...]]] = {
+    "Patient": ("everything", "match"),
+    "PlanDefinition": ("questionnaire",),
+    "ServiceRequest": ("completeness", "opinion"),
+}
+EVERY_TYPE: Final = ("meta", "meta-add", "meta-delete", "validate")
+SYSTEM_OPERATIONS: Final = ("process-message",)
+"""Type → operations on it, those on every type, those on none; profiles/operationdefinition has the definition of each."""
 SERVED_SINCE: Final = "2026-11-22"
 
 
@@ -38,6 +44,7 @@ def statement(base: str, gateway: Gateway) -> Json:
                 "security": {"description": sign_in(gateway)},
                 "resource": _resources(gateway.settings.update_as_create),
                 "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS],
+                "operation": [_operation(name) for name in SYSTEM_OPERATIONS],
             }
         ],
     }
@@ -89,7 +96,7 @@ def _resources(update_as_create: bool) -> list[Json]:
             "searchInclude": ["*", *(f"{type}:{name}" for name in pointing.get(type, ()))],
             **({"searchRevInclude": pointed} if (pointed := [f"{other}:{name}" for other, name, targets in references if type in targets]) else {}),
             "searchParam": [*common, *sorted(by_type.get(type, ()), key=lambda entry: str(entry["name"]))],
-            **({"operation": [_operation(name) for name in OPERATIONS[type]]} if type in OPERATIONS else {}),
+            "operation": [_operation(name) for name in (*OPERATIONS.get(type, ()), *EVERY_TYPE)],
         }
         for type in sorted(TYPES)
     ]

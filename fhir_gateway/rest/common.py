@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fhir_gateway.bodies import Cut, TooLarge, read_body
+from fhir_gateway.bodies import KEPT_BYTES, Cut, TooLarge, read_body
 from fhir_gateway.errors import GatewayError, MediaTypeError, NotFoundError, TooLargeError
 from fhir_gateway.pipeline import Gateway
 from fhir_gateway.pipeline.looks import Looks, looks_of, shown
@@ -79,6 +79,27 @@ async def whole_body(request: Request, cut: Cut | None = None) -> bytes:
     if isinstance(body, TooLarge):
         await run(request, lambda: gateway.refuse_oversize(body.head, body.length, body.sha256, "fhir", peer(request)))
         raise TooLargeError(f"The body is over the limit of {gateway.settings.message_bytes} bytes; its beginning was kept")
+    return body
+
+
+async def kept_body(request: Request, what: str, check: Callable[[Request], None] = answers.check_accept) -> bytes:
+    """The body of what passes the inbox: what arrived and can't be taken is kept all the same.
+
+    Raises MediaTypeError, NotAcceptableError, TooLargeError, and what `check` raises.
+    """
+
+    async def keep(head: bytes, length: int, why: str) -> None:
+        if length:
+            await run(request, lambda: gateway_of(request).keep_broken(head, length, why, "fhir", peer(request)))
+
+    body = await whole_body(request, lambda head, length: keep(head, length, f"the {what} ended in the middle"))
+    try:
+        answers.check_accept(request)
+        answers.check_content_type(request)
+        check(request)
+    except GatewayError:
+        await keep(body[:KEPT_BYTES], len(body), "sent, or asked for, in a way not done here")
+        raise
     return body
 
 

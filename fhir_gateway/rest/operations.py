@@ -6,9 +6,11 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from fhir_gateway.pipeline.parameters import primitive
+from fhir_gateway.pipeline.validating import question
 from fhir_gateway.pipeline.writes import checked, given_object
 from fhir_gateway.rest import answers, requests
-from fhir_gateway.rest.common import LookedRoute, body_of, gateway_of, legal, run
+from fhir_gateway.rest.common import LookedRoute, body_of, gateway_of, known, legal, run
 from fhir_gateway.security.request import principal_of
 from fhir_gateway.wording import moment_of
 
@@ -63,12 +65,83 @@ async def opinion(request: Request, id: str) -> Response:
     return answers.answer(task.body, headers=answers.version_headers(task.version, task.last_updated))
 
 
+@router.api_route("/fhir/{type}/{id}/$validate", methods=["GET", "POST"], summary="What would be refused of this resource, or of it as it is held?")
+async def validate_instance(request: Request, type: str, id: str) -> Response:
+    """OperationOutcome with every issue, 200 whatever they are."""
+    legal(type, id)
+    return await _validated(request, type, id)
+
+
+@router.post("/fhir/{type}/$validate", summary="What would be refused of this resource?")
+async def validate_type(request: Request, type: str) -> Response:
+    """OperationOutcome with every issue, 200 whatever they are."""
+    return await _validated(request, type, "")
+
+
+async def _validated(request: Request, type: str, id: str) -> Response:
+    principal, gateway = principal_of(request), gateway_of(request)
+    answers.check_accept(request)
+    known(type)
+    body = await body_of(request) if request.method == "POST" else b""
+    asked = request.query_params
+    about = question(type, id, given_object(body) if body.strip() else None, asked.get("mode", ""), asked.getlist("profile"))
+    return answers.outcome(await run(request, lambda: gateway.operations.validate(principal, about)), 200)
+
+
+@router.api_route("/fhir/Patient/{id}/$everything", methods=["GET", "POST"], summary="What is held about a patient, and what that refers to")
+async def everything(request: Request, id: str) -> Response:
+    """A searchset, in pages when there is much."""
+    principal, gateway, base = principal_of(request), gateway_of(request), requests.base_of(request)
+    answers.check_accept(request)
+    legal("Patient", id)
+    pairs = requests.search_pairs(request)
+    if request.method == "POST":
+        pairs += _pairs(await body_of(request))
+    return answers.answer(await run(request, lambda: gateway.operations.everything(principal, id, pairs, base)))
+
+
+@router.post("/fhir/Patient/$match", summary="Which Patients held here may be this person?")
+async def match(request: Request) -> Response:
+    """A searchset with score and match-grade, the likeliest first."""
+    principal, gateway, base = principal_of(request), gateway_of(request), requests.base_of(request)
+    answers.check_accept(request)
+    given = given_object(await body_of(request))
+    return answers.answer(await run(request, lambda: gateway.operations.match(principal, given, base)))
+
+
+@router.api_route("/fhir/{type}/{id}/$meta", methods=["GET", "POST"], summary="Profiles, tags and security labels of a resource")
+async def meta(request: Request, type: str, id: str) -> Response:
+    """Parameters with the meta."""
+    principal, gateway = principal_of(request), gateway_of(request)
+    answers.check_accept(request)
+    known(type)
+    legal(type, id)
+    return answers.answer(await run(request, lambda: gateway.operations.meta(principal, type, id)))
+
+
+@router.post("/fhir/{type}/{id}/$meta-add", summary="Add profiles, tags or security labels")
+@router.post("/fhir/{type}/{id}/$meta-delete", summary="Take profiles, tags or security labels away")
+async def change_meta(request: Request, type: str, id: str) -> Response:
+    """Parameters with the meta as it is now."""
+    principal, gateway = principal_of(request), gateway_of(request)
+    answers.check_accept(request)
+    known(type)
+    legal(type, id)
+    given, add = given_object(await body_of(request)), request.url.path.endswith("$meta-add")
+    return answers.answer(await run(request, lambda: gateway.operations.change_meta(principal, type, id, given, add=add)))
+
+
+def _pairs(body: bytes) -> list[tuple[str, str]]:
+    """The primitive parameters of a Parameters resource as those of an address."""
+    if not body.strip():
+        return []
+    given = checked(given_object(body), "Parameters")
+    each = [(str(one["name"]), primitive({"parameter": [one]}, one["name"])) for one in given.get("parameter", ())]
+    return [(name, value) for name, value in each if value is not None]
+
+
 def _parameter(body: bytes, name: str) -> str | None:
     """A primitive parameter out of a Parameters resource, None when the body is empty or does not hold it."""
     if not body.strip():
         return None
-    given = checked(given_object(body), "Parameters")
-    for entry in given.get("parameter") or ():
-        if isinstance(entry, dict) and entry.get("name") == name:
-            return next((str(value) for key, value in entry.items() if key.startswith("value")), None)
-    return None
+    return primitive(checked(given_object(body), "Parameters"), name)

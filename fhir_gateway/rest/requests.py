@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import Request
 
-from fhir_gateway.errors import PreconditionError, UnreadableError
+from fhir_gateway.errors import PreconditionError, UnknownParameterError, UnreadableError
 
 _ETAG = re.compile(r'^(?:W/)?"?(\d{1,18})"?$')
 Return = Literal["minimal", "representation", "OperationOutcome"]
@@ -62,6 +62,13 @@ def query_condition(request: Request) -> str:
 
 def _asked(request: Request) -> str:
     return urlencode([(name, value) for name, value in request.query_params.multi_items() if name not in ABOUT_ANSWER])
+
+
+def check_synchronous(request: Request) -> None:
+    """Raises UnknownParameterError for a message that wants its answer later, at an address of the sender's."""
+    later = request.query_params.get("async", "false").lower() != "false"
+    if later or "response-url" in request.query_params:
+        raise UnknownParameterError("Messages are answered at once, in the response to this request: leave out async and response-url")
 
 
 def not_modified(request: Request, version: int, last_updated: datetime) -> bool:

@@ -6,10 +6,8 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from fhir_gateway.bodies import KEPT_BYTES
-from fhir_gateway.errors import GatewayError
 from fhir_gateway.rest import answers, capability, requests
-from fhir_gateway.rest.common import LookedRoute, form_of, gateway_of, peer, run, whole_body
+from fhir_gateway.rest.common import LookedRoute, form_of, gateway_of, kept_body, run
 from fhir_gateway.security.request import principal_of
 
 router = APIRouter(route_class=LookedRoute)
@@ -33,24 +31,19 @@ async def smart_configuration(request: Request) -> Response:
 @router.post("/fhir/", include_in_schema=False)
 async def bundle(request: Request) -> Response:
     """A Bundle passes the inbox like a message: kept first, answered when its effect is committed."""
-    principal = principal_of(request)
-    gateway = gateway_of(request)
-    body = await whole_body(request, lambda head, length: _keep(request, head, length, "the Bundle ended in the middle"))
-    try:
-        answers.check_accept(request)
-        answers.check_content_type(request)
-    except GatewayError:
-        await _keep(request, body[:KEPT_BYTES], len(body), "sent or asked for in a format not done here")
-        raise
-    base = requests.base_of(request)
+    principal, gateway = principal_of(request), gateway_of(request)
+    body, base = await kept_body(request, "Bundle"), requests.base_of(request)
     status, content = await run(request, lambda: gateway.receive_bundle(body, principal, base))
     return answers.answer(content, status)
 
 
-async def _keep(request: Request, head: bytes, length: int, why: str) -> None:
-    """What arrived at the Bundle entrance and can't be taken is kept all the same."""
-    if length:
-        await run(request, lambda: gateway_of(request).keep_broken(head, length, why, "fhir", peer(request)))
+@router.post("/fhir/$process-message", summary="A FHIR message: a referral sent, told anew or taken back, records, an appointment, a question")
+async def message(request: Request) -> Response:
+    """The response message. A message passes the inbox; it is answered at once, never later at another address."""
+    principal, gateway = principal_of(request), gateway_of(request)
+    body, base = await kept_body(request, "message", requests.check_synchronous), requests.base_of(request)
+    status, content = await run(request, lambda: gateway.receive_message(body, principal, base))
+    return answers.answer(content, status)
 
 
 @router.get("/fhir/_history", summary="Everything that was written, newest first")

@@ -1,7 +1,7 @@
 """Invariants no shape can say, and the faults no validator catches. Each function names its constraint key of the R4 specification.
 
 Only rules that hold for the resources a referral carries are here; a rule is one function and one line in the table that calls it: DATATYPES for
-the datatypes, wherever one stands, RESOURCES for resources.
+the datatypes, wherever one stands, RESOURCES for resources. Those that only say which elements go together are in `invariants`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from fhir_gateway.validation.invariants import RULES, before, blank
 from fhir_gateway.validation.walk import At, Walk
 
 Json = dict[str, Any]
@@ -34,7 +35,7 @@ def check_rules(name: str, resource: Json, at: At, walk: Walk, *, contained: boo
 
 
 def _contained(resource: Json, at: At, walk: Walk) -> None:
-    """dom-2, dom-3 and ref-1: contained resources do not nest, are referred to, and `#x` names one of them."""
+    """dom-2 to dom-5 and ref-1: contained resources do not nest, are referred to, have no version or security of their own, and `#x` names one of them."""
     contained = resource.get("contained")
     inner = [(n, c) for n, c in enumerate(contained) if isinstance(c, dict)] if isinstance(contained, list) else []
     held = {c["id"] for _, c in inner if isinstance(c.get("id"), str)}
@@ -46,6 +47,10 @@ def _contained(resource: Json, at: At, walk: Walk) -> None:
             walk.error("invariant", "dom-2: a contained resource may not contain another", where)
         if one.get("id") not in named and not any(text == "#" for text in _texts(one)):
             walk.error("invariant", "dom-3: a contained resource must be referred to from the resource", where)
+        meta = one.get("meta")
+        for key, name in (("dom-4", "versionId"), ("dom-4", "lastUpdated"), ("dom-5", "security")):
+            if isinstance(meta, dict) and name in meta:
+                walk.error("invariant", f"{key}: a contained resource has no meta.{name}", ((where, "meta"), name))
     for missing in sorted(referred - held):
         walk.error("not-found", f"ref-1: '#{missing[:64]}' names no contained resource", at)
 
@@ -63,7 +68,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _narrative(resource: Json, at: At, walk: Walk) -> None:
-    """txt-1: a narrative is text, never something that runs."""
+    """txt-1 and txt-2: a narrative is text, never nothing and never something that runs."""
     text = resource.get("text")
     div = text.get("div") if isinstance(text, dict) else None
     if isinstance(div, str):
@@ -72,6 +77,8 @@ def _narrative(resource: Json, at: At, walk: Walk) -> None:
             walk.error("invariant", "txt-1: the narrative may not hold scripts, forms or active content", where)
         if not div.lstrip().startswith("<div"):
             walk.error("structure", "the narrative must be one XHTML div", where)
+        elif blank(div):
+            walk.error("invariant", "txt-2: the narrative must say something", where)
 
 
 # Resources
@@ -91,10 +98,16 @@ def _observation(resource: Json, at: At, walk: Walk) -> None:
         return
     if "dataAbsentReason" in resource:
         walk.error("invariant", "obs-6: dataAbsentReason may stand only when there is no value", (at, "dataAbsentReason"))
-    components, own = resource.get("component"), resource.get("code")
+    components, own = resource.get("component"), _coded(resource)
     for position, component in enumerate(components if isinstance(components, list) else ()):
-        if isinstance(component, dict) and component.get("code") == own:
+        if isinstance(component, dict) and any(coding in own for coding in _coded(component)):
             walk.error("invariant", "obs-7: a component repeats the code of an observation that has a value", ((at, "component"), position))
+
+
+def _coded(holder: Json) -> list[Any]:
+    code = holder.get("code")
+    codings = code.get("coding") if isinstance(code, dict) else None
+    return codings if isinstance(codings, list) else []
 
 
 _TIMELESS: Final = ("proposed", "cancelled", "waitlist")
@@ -115,14 +128,21 @@ def _appointment(resource: Json, at: At, walk: Walk) -> None:
 # bdl-1, bdl-2, bdl-3: where these may stand. bdl-7 does not hold for a history.
 _TOTALLED: Final = ("searchset", "history")
 _WITH_REQUEST: Final = ("transaction", "batch", "history")
+_WITH_RESPONSE: Final = ("batch-response", "transaction-response", "history")
 _WITHOUT_REQUEST: Final = ("document", "message", "collection", "searchset")
 # bdl-11 and bdl-12: what a Bundle of a kind starts with.
 _STARTS_WITH: Final = {"document": ("bdl-11", "Composition"), "message": ("bdl-12", "MessageHeader")}
 
 
 def _bundle(resource: Json, at: At, walk: Walk) -> None:
-    """bdl-1…5, 7, 8, 11, 12: what may stand in which kind of Bundle."""
+    """bdl-1 to 5 and 7 to 12: what may stand in which kind of Bundle."""
     kind, entries = resource.get("type"), resource.get("entry")
+    if kind == "document":
+        identifier = resource.get("identifier")
+        if not isinstance(identifier, dict) or not identifier.get("system") or not identifier.get("value"):
+            walk.error("invariant", "bdl-9: a document has an identifier with system and value", (at, "identifier"))
+        if "timestamp" not in resource:
+            walk.error("invariant", "bdl-10: a document has a timestamp", (at, "timestamp"))
     if "total" in resource and kind not in _TOTALLED:
         walk.error("invariant", "bdl-1: total only in a searchset or history", (at, "total"))
     seen: set[tuple[str, str]] = set()
@@ -144,6 +164,9 @@ def _entry(entry: Json, kind: Any, at: At, walk: Walk) -> None:
         walk.error("required", f"bdl-3: an entry of a {kind} needs a request", (at, "request"))
     if kind in _WITHOUT_REQUEST and "request" in entry:
         walk.error("invariant", f"bdl-3: an entry of a {kind} may not have a request", (at, "request"))
+    if ("response" in entry) != (kind in _WITH_RESPONSE) and isinstance(kind, str):
+        said = "needs a response" if kind in _WITH_RESPONSE else "may not have a response"
+        walk.error("invariant", f"bdl-4: an entry of a {kind} {said}", (at, "response"))
     if "search" in entry and kind != "searchset":
         walk.error("invariant", "bdl-2: search only in a searchset", (at, "search"))
     if not any(key in entry for key in ("resource", "request", "response")):
@@ -190,18 +213,25 @@ def _extension(value: Json, at: At, walk: Walk) -> None:
 
 
 def _period(value: Json, at: At, walk: Walk) -> None:
-    """per-1, judged on the precision both ends share (times only within one zone)."""
-    start, end = value.get("start"), value.get("end")
-    if isinstance(start, str) and isinstance(end, str):
-        shared = min(len(start), len(end), 10)
-        if start[:shared] > end[:shared]:
-            walk.error("invariant", "per-1: a period may not end before it starts", at)
+    """per-1, judged on the precision both ends share."""
+    if before(value.get("end"), value.get("start")):
+        walk.error("invariant", "per-1: a period may not end before it starts", at)
 
 
 def _quantity(value: Json, at: At, walk: Walk) -> None:
     """qty-3: a code needs a system."""
     if "code" in value and "system" not in value:
         walk.error("invariant", "qty-3: a Quantity with a code needs its system", (at, "system"))
+
+
+def _measured(rule: Rule) -> Rule:
+    """What is a Quantity with a rule of its own."""
+
+    def both(value: Json, at: At, walk: Walk) -> None:
+        _quantity(value, at, walk)
+        rule(value, at, walk)
+
+    return both
 
 
 def _identifier(value: Json, at: At, walk: Walk) -> None:
@@ -216,5 +246,8 @@ DATATYPES: Final[dict[str, Rule]] = {
     "Reference": _reference,
     "Period": _period,
     "Identifier": _identifier,
-    **dict.fromkeys(("Quantity", "Age", "Count", "Distance", "Duration"), _quantity),
+    "Quantity": _quantity,
+    **RULES,
+    **{name: _measured(RULES[name]) for name in ("Age", "Count", "Distance", "Duration")},
 }
+"""Rules by the name of a shape, wherever it stands: datatypes, backbone elements, and resources for what needs no more than their own elements."""

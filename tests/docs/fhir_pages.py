@@ -17,7 +17,7 @@ PAGES: Final = {
     "referrer.md": (
         f"curl -s {SENT} -H 'Prefer: return=minimal' 'BASE?_pretty=true'",
         f"curl -s -G --data-urlencode '{ORDER}' -d _elements=status,subject -d _pretty=true BASE/ServiceRequest",
-        'curl -s \'BASE/ServiceRequest/{order}/$completeness\' | grep -oE \'"(status|moduleCanonical)":"[^"]*"\' | head -12',
+        'curl -s \'BASE/ServiceRequest/{order}/$completeness\' | grep -oE \'"(status|moduleCanonical)":"[^"]*"\'',
         """curl -s -d '{"resourceType": "Patient", "gender": "F", "birthDate": "1961-13-02"}' -H 'Content-Type: application/fhir+json'"""
         " 'BASE/Patient?_pretty=true'",
     ),

@@ -172,14 +172,45 @@ def test_both_kinds_of_bundle_claimed_are_done(server: Api, rest: dict[str, Any]
         assert decode(response.content)["entry"][0]["response"]["status"] == "201 Created"
 
 
+EVERY_TYPE = {"validate", "meta", "meta-add", "meta-delete"}
+
+
 def test_every_operation_claimed_is_there_and_defined(server: Api, rest: dict[str, Any]) -> None:
-    operations = [(claim["type"], operation) for claim in rest["resource"] for operation in claim.get("operation", ())]
-    claimed = {(type, operation["name"]) for type, operation in operations}
-    assert claimed == {("ServiceRequest", "completeness"), ("ServiceRequest", "opinion"), ("PlanDefinition", "questionnaire")}
-    for type, operation in operations:
+    operations = [(claim["type"], operation) for claim in rest["resource"] for operation in claim["operation"]]
+    claimed = {(type, operation["name"]) for type, operation in operations if operation["name"] not in EVERY_TYPE}
+    own = {("ServiceRequest", "completeness"), ("ServiceRequest", "opinion"), ("PlanDefinition", "questionnaire")}
+    assert claimed == own | {("Patient", "everything"), ("Patient", "match")}
+    assert {operation["name"] for operation in rest["operation"]} == {"process-message"}
+    named = {operation["name"]: operation for _, operation in operations} | {operation["name"]: operation for operation in rest["operation"]}
+    assert set(named) == {path.stem for path in DEFINITIONS.glob("*.json")}
+    for type, operation in [*operations, *(("", one) for one in rest["operation"])]:
         defined = decode((DEFINITIONS / f"{operation['name']}.json").read_bytes())
         assert validate(defined) == []
-        assert (defined["url"], defined["code"], defined["resource"]) == (operation["definition"], operation["name"], [type])
+        about = [] if not type else ["Resource"] if operation["name"] in EVERY_TYPE else [type]
+        assert (defined["url"], defined["code"], defined.get("resource", [])) == (operation["definition"], operation["name"], about)
+
+
+def test_operations_of_every_type_are_done_on_every_type(server: Api, rest: dict[str, Any]) -> None:
+    label = {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"tag": [{"system": "urn:x:y", "code": "claimed"}]}}]}
+    for claim in rest["resource"]:
+        type = claim["type"]
+        assert {operation["name"] for operation in claim["operation"]} >= EVERY_TYPE
+        judged = server.post(f"/fhir/{type}/$validate", instance(type))
+        assert judged.status_code == 200, (type, judged.text)
+        assert [i["severity"] for i in decode(judged.content)["issue"]] == ["information"], (type, judged.text)
+        here = f"/fhir/{type}/{server.made(instance(type))['id']}"
+        assert server.post(f"{here}/$validate?mode=update", decode(server.get(here).content)).status_code == 200
+        for step, tags in (("$meta-add", 1), ("$meta", 1), ("$meta-delete", 0)):
+            answer = decode(server.post(f"{here}/{step}", label if step != "$meta" else {"resourceType": "Parameters"}).content)
+            assert len(answer["parameter"][0]["valueMeta"].get("tag", [])) == tags, (type, step)
+
+
+def test_operations_on_one_type_answer(server: Api) -> None:
+    person = server.made({**instance("Patient"), "birthDate": "1971-03-14", "name": [{"family": "Claimed"}]})
+    assert decode(server.get(f"/fhir/Patient/{person['id']}/$everything").content)["type"] == "searchset"
+    asked = {"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": person}]}
+    assert decode(server.post("/fhir/Patient/$match", asked).content)["type"] == "searchset"
+    assert decode(server.post("/fhir/$process-message", {"resourceType": "Bundle", "type": "message"}).content)["resourceType"] == "OperationOutcome"
     form = decode(server.get("/fhir/PlanDefinition/breast/$questionnaire").content)
     assert form["resourceType"] == "Questionnaire"
     from tests import messages

@@ -45,6 +45,19 @@ REFUSED = {
     "intent binding": ({**REQUEST, "intent": "wish"}, "ServiceRequest.intent", "code-invalid"),
     "priority binding": ({**REQUEST, "priority": "soon"}, "ServiceRequest.priority", "code-invalid"),
     "gender binding": ({**PATIENT, "gender": "F"}, "Patient.gender", "code-invalid"),
+    "purpose binding": (
+        {
+            "resourceType": "CoverageEligibilityRequest",
+            "status": "active",
+            "purpose": ["curiosity"],
+            "patient": {"reference": "Patient/1"},
+            "created": "2026-03-01",
+            "insurer": {"reference": "Organization/1"},
+        },
+        "CoverageEligibilityRequest.purpose[0]",
+        "code-invalid",
+    ),
+    "prr-1": ({**REQUEST, "orderDetail": [{"text": "x"}]}, "ServiceRequest.code", "invariant"),
     "identifier use binding": ({**PATIENT, "identifier": [{"use": "mine", "value": "1"}]}, "Patient.identifier[0].use", "code-invalid"),
     "task status binding": ({"resourceType": "Task", "status": "open", "intent": "order"}, "Task.status", "code-invalid"),
     "report status binding": (

@@ -1,0 +1,112 @@
+"""`Patient/[id]/$everything`: what is held about a patient, and what that refers to. R4 patient-operation-everything.html.
+
+The Patient first, then type by type what is in the compartment; beside each page what its resources refer to outside of it: practitioners, organizations,
+locations, medications. One compartment search after the other, so that a page costs no more than a search does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from fhir_gateway.errors import UnknownParameterError
+from fhir_gateway.pipeline import writes
+from fhir_gateway.pipeline.looks import PARAMETERS, looks_of
+from fhir_gateway.pipeline.references import references
+from fhir_gateway.pipeline.search import address, compartment_of, laid_out, sized
+from fhir_gateway.pipeline.searchall import page_over, resumed
+from fhir_gateway.settings import Settings
+from fhir_gateway.store import Stored, Transaction
+from fhir_gateway.store.search import SearchQuery, in_compartment, parse_query
+from fhir_gateway.store.search.references import local
+from fhir_gateway.validation.types import TYPES
+from fhir_gateway.wording import moment_of
+from profiles.compartments import PATIENT
+
+Json = dict[str, Any]
+Pairs = list[tuple[str, str]]
+ASKED: Final = ("_since", "_type", "_count", "_cursor", *PARAMETERS)
+DEEPEST: Final = 3
+"""Steps from what is about the patient to what is given beside it: a PractitionerRole's Organization and what that is part of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """What was asked. types: () for every one."""
+
+    id: str
+    pairs: Pairs
+    types: tuple[str, ...]
+    since: str | None
+
+    @classmethod
+    def of(cls, id: str, pairs: Pairs, settings: Settings) -> Everything:
+        """Raises UnknownParameterError, UnreadableError."""
+        types: list[str] = []
+        since: str | None = None
+        for name, value in pairs:
+            if name not in ASKED:
+                raise UnknownParameterError(f"'{name[:64]}' can't be asked of $everything; it takes {', '.join(ASKED)}")
+            if name == "_since":
+                moment = moment_of(f"{value}T00:00:00" if len(value) == 10 else value, settings.zone, "_since")
+                since = moment.isoformat(timespec="milliseconds")
+            elif name == "_type":
+                types += [part for part in value.split(",") if part]
+        for type in types:
+            if type not in TYPES:
+                raise UnknownParameterError(f"_type: '{type[:64]}' is not a resource type of FHIR R4 known here")
+        return cls(id, pairs, tuple(dict.fromkeys(types)), since)
+
+    def bundle(self, tx: Transaction, base: str, settings: Settings) -> Json:
+        """The searchset. Raises NotFoundError, GoneError for the Patient."""
+        writes.read(tx, "Patient", self.id)
+        queries = self._queries(settings)
+        found = page_over(tx, queries, *resumed(self.pairs, max(len(queries), 1)))
+        about = [stored for stored, _ in found.given]
+        beside = [(stored, "include") for stored in self._beside(tx, about)]
+        place = f"Patient/{self.id}/$everything"
+        links = [{"relation": "self", "url": address(base, place, self.pairs)}]
+        if found.following:
+            kept = [pair for pair in self.pairs if pair[0] != "_cursor"]
+            links.append({"relation": "next", "url": address(base, place, [*kept, ("_cursor", found.following)])})
+        whole = found.following is None and all(name != "_cursor" for name, _ in self.pairs)
+        return laid_out([*found.given, *beside], (), len(about) if whole else None, links, looks_of(self.pairs), base)
+
+    def _queries(self, settings: Settings) -> list[SearchQuery]:
+        """The Patient, and a search in the compartment for every type that has one."""
+        given = [pair for pair in self.pairs if pair[0] == "_count"] or [("_count", str(settings.page_size_max))]
+        asked = [*sized(given, settings), *((("_lastUpdated", f"ge{self.since}"),) if self.since else ())]
+        queries = [parse_query("Patient", [*asked, ("_id", self.id)])] if self._wants("Patient") else []
+        for type in sorted(PATIENT):
+            if self._wants(type) and (codes := _codes(type)):
+                queries.append(in_compartment(parse_query(type, asked), "Patient", self.id, codes))
+        return [replace(query, count=max(query.count, 1)) for query in queries]
+
+    def _wants(self, type: str) -> bool:
+        return not self.types or type in self.types
+
+    def _beside(self, tx: Transaction, about: Sequence[Stored]) -> Iterator[Stored]:
+        """What the resources of a page refer to, and that in turn, outside of every patient's compartment; each once."""
+        known: set[str] = set()
+        around = list(about)
+        for _ in range(DEEPEST):
+            wanted = {text for stored in around for _, text in references(stored.resource) if _outside(text)} - known
+            known |= wanted
+            around = [stored for stored in tx.resources.read_many(sorted(wanted)).values() if not stored.deleted]
+            for stored in around:
+                if self._wants(stored.type) and (self.since is None or stored.last_updated.isoformat() >= self.since):
+                    yield stored
+
+
+def _codes(type: str) -> list[str]:
+    """The parameters that put a type in the compartment, as far as they are served."""
+    try:
+        return compartment_of(type)
+    except UnknownParameterError:
+        return []
+
+
+def _outside(text: str) -> bool:
+    here = local(text)
+    return here is not None and here[0] not in PATIENT

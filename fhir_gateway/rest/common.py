@@ -27,14 +27,17 @@ Result = TypeVar("Result")
 
 
 class LookedRoute(APIRoute):
-    """A route whose JSON answer is laid out for people when they ask for it (`_pretty=true`, search.html#summary)."""
+    """A route whose JSON answer, a refusal too, is laid out for people when they ask for it (`_pretty=true`, search.html#summary)."""
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         """The route's handler, its answer laid out."""
         handler = super().get_route_handler()
 
         async def looked(request: Request) -> Response:
-            response: Response = await handler(request)
+            try:
+                response: Response = await handler(request)
+            except GatewayError as error:
+                response = answers.refused(error)
             if request.query_params.get("_pretty", "").lower() == "true" and (response.media_type or "").startswith(answers.FHIR_JSON):
                 response.body = msgspec.json.format(bytes(response.body), indent=2)
                 response.headers["Content-Length"] = str(len(response.body))

@@ -78,6 +78,13 @@ def test_transaction_history_and_system_search_by_execute(fhir: SyncFHIRClient) 
     assert {entry.resource.resourceType for entry in everything["entry"]} == {"Patient", "ServiceRequest"}
 
 
+def test_validity_is_asked_before_writing(fhir: SyncFHIRClient) -> None:
+    assert of(fhir, patient("FP-7")).is_valid()
+    with pytest.raises(OperationOutcome, match=r"Patient\.gender"):
+        of(fhir, patient("FP-7", gender="other-word")).is_valid(raise_exception=True)
+    assert fhir.resources("Patient").search(identifier=f"{SYSTEM}|FP-7").first() is None
+
+
 def test_a_refusal_is_raised_with_its_place(fhir: SyncFHIRClient) -> None:
     with pytest.raises(OperationOutcome) as refused:
         of(fhir, patient("FP-5", gender="other-word")).create()

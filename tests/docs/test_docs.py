@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fhir_gateway.cli import COMMANDS
+from tests.docs import fhir_pages
 from tests.docs.generate import DOCS, pages
 
 ROOT = DOCS.parent
@@ -30,3 +31,9 @@ def test_links_between_pages_lead_somewhere(page: str) -> None:
 def test_commands_named_in_docs_exist(page: str) -> None:
     text = Path(ROOT / page).read_text(encoding="utf-8")
     assert set(re.findall(r"fhir-gateway ([a-z]+)", text)) <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("page", fhir_pages.PAGES)
+def test_the_requests_of_a_page_are_answered_as_it_says(page: str) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    assert fhir_pages.BLOCK.findall(text) == [fhir_pages.block(page)], "run: python -m tests.docs.fhir_pages"

@@ -54,6 +54,7 @@ UNREADABLE = {
     "number without end": b'{"resourceType":"Patient","x":' + b"9" * 10_000 + b"}",
     "number beyond measure": b'{"resourceType":"Patient","x":1e999999999999999999999}',
     "comment": b'{"resourceType":"Patient"/* x */}',
+    "deep objects": b'{"resourceType":"Patient","extension":' * 2000 + b"1" + b"}" * 2000,
     "control character": b'{"resourceType":"Patient","name":[{"family":"a\nb"}]}',
 }
 
@@ -281,6 +282,74 @@ def test_no_bundle_whatever_gets_a_server_error(small: Api, body: dict[str, Any]
 ), max_size=4))  # fmt: skip
 def test_no_search_whatever_gets_a_server_error(small: Api, type: str, pairs: list[tuple[str, str]]) -> None:
     answered(small.get(f"/fhir/{type}?{urlencode(pairs, errors='replace')}"))
+
+
+pointers = st.sampled_from(
+    ["", "/", "/active", "/name/0", "/name/-", "/name/99/family", "/id", "/resourceType", "/meta/versionId", "/~2", "name", "/a" * 300]
+)
+verbs = st.sampled_from(["add", "remove", "replace", "move", "copy", "test"])
+operations = st.lists(
+    st.dictionaries(st.sampled_from(["op", "path", "from", "value"]), values | pointers | verbs)
+    | st.fixed_dictionaries({"op": verbs, "path": pointers}, optional={"from": pointers, "value": values}),
+    max_size=4,
+)
+PATCHES = st.sampled_from(["application/json-patch+json", "application/merge-patch+json", "application/json", "application/fhir+json", ""])
+
+
+@settings(max_examples=100)
+@given(
+    patch=operations | resources | values | st.dictionaries(keys, values, max_size=4),
+    kind=PATCHES,
+    where=st.sampled_from(["/patched", "?_id=patched"]),
+)
+def test_no_patch_whatever_gets_a_server_error(small: Api, patch: Any, kind: str, where: str) -> None:
+    small.put("/fhir/Patient/patched", {"resourceType": "Patient", "id": "patched", "name": [{"family": "Marlowe"}]})
+    answered(small.ask("PATCH", f"/fhir/Patient{where}", json.dumps(patch).encode(), content_type=kind))
+    held = small.get("/fhir/Patient/patched")
+    assert held.status_code == 200 and decode(held.content)["id"] == "patched", "whatever was done to it, it is a Patient still, under its own id"
+
+
+SEARCHED = st.sampled_from(
+    ["", "/Patient", "/Observation", "/ServiceRequest", "/_history", "/Patient/_history", "/Patient/1/_history", "/Patient/1/Observation"]
+)
+ASKED = st.lists(
+    st.sampled_from(["_include", "_revinclude", "_include:iterate", "_sort", "_cursor", "_since", "_at", "_list", "_type", "_elements", "_summary",
+                     "name:exact", "name:contains:exact", "identifier:of-type", "identifier:not", "code:text", "birthdate:missing", "gender:in",
+                     "subject:Patient.name", "subject.subject.subject", "subject:Patent.name", "organization.partof.name", "patient:identifier",
+                     "_has:Observation:patient:code", "_has:Observation:patient:_has:Task:focus:status", "_has:", "_has:a:b", "_has:Observation:code:code"])
+    | st.text(max_size=5), min_size=1, max_size=3,
+).flatmap(lambda names: st.tuples(*(st.tuples(st.just(name), st.text(max_size=8) | st.sampled_from([
+    "*", "Observation:subject", "Patient:organization:Organization", ":", "::", "a|b|c", "true", "maybe", "ge2026-13", "2026-02-30T25:00", "-name,-,", "Patient",
+    "Patient,Patent", "1e9999", "5.4|http://unitsofmeasure.org|mg", "MTIz", "eyJ4IjoxfQ==", "\\", "$", "\x00", "9" * 400])) for name in names)))  # fmt: skip
+
+
+@settings(max_examples=150)
+@given(
+    path=st.sampled_from(
+        ["/Patient", "/Observation", "/ServiceRequest", "", "/_history", "/Patient/_history", "/Patient/1/_history", "/Patient/1/Observation"]
+    ),
+    pairs=ASKED,
+)
+def test_no_modifier_chain_include_or_cursor_whatever_gets_a_server_error(small: Api, path: str, pairs: tuple[tuple[str, str], ...]) -> None:
+    answered(small.get(f"/fhir{path}?{urlencode(pairs, errors='replace')}"))
+
+
+@settings(max_examples=60)
+@given(
+    data=st.binary(max_size=60),
+    kind=st.sampled_from(
+        ["application/pdf", "image/jpeg", "text/html", "*/*", "x", "/", ";", 'a/b; charset="x', "multipart/form-data", "application/fhir+json"]
+    )
+    | st.text(alphabet='abc/;=+ "', max_size=12),
+    context=st.sampled_from(["", "Patient/1", "Patent/1", "x y", "urn:uuid:1", "/", "http://other.test/fhir/Patient/1"]),
+    accept=st.sampled_from(["", "*/*", "application/pdf", "application/fhir+json", ";;", "text/html;q=0"]),
+)
+def test_no_upload_whatever_gets_a_server_error(small: Api, data: bytes, kind: str, context: str, accept: str) -> None:
+    response = small.ask("POST", "/fhir/Binary", data, content_type=kind, **({"x_security_context": context} if context else {}))
+    answered(response)
+    if response.status_code == 201:
+        down = small.get(f"/fhir/Binary/{decode(response.content)['id']}", accept=accept)
+        answered(down)
 
 
 @settings(max_examples=70)

@@ -91,3 +91,10 @@ def test_a_write_answers_in_the_looks_asked_for(api: Api) -> None:
     response = api.put("/fhir/Patient/looks?_elements=name", PATIENT | {"active": True})
     assert response.status_code == 200 and set(decode(response.content)) == {"resourceType", "id", "meta", "name"}
     assert decode(api.get("/fhir/Patient/looks").content)["active"] is True
+
+
+def test_a_refusal_is_laid_out_too(api: Api) -> None:
+    plain, laid_out = api.get("/fhir/Patient?nickname=x"), api.get("/fhir/Patient?nickname=x&_pretty=true")
+    assert (plain.status_code, laid_out.status_code) == (400, 400)
+    assert b"\n  " in laid_out.content and b"\n" not in plain.content
+    assert decode(laid_out.content) == decode(plain.content)

@@ -95,6 +95,16 @@ test("bytes of a Binary", async () => {
   assert.deepEqual([binary.contentType, atob(binary.data)], ["text/plain", "hello"]);
 });
 
+test("operations on a resource, a type and the system", async () => {
+  const { id } = await client.create({ resourceType, body: patient("FK-6") });
+  const everything = await client.operation({ resourceType, id, name: "everything", method: "GET" });
+  assert.deepEqual(everything.entry.map((entry) => entry.resource.id), [id]);
+  const outcome = await client.operation({ resourceType, name: "$validate", input: patient("FK-7") });
+  assert.ok(outcome.issue.every((issue) => issue.severity === "information"));
+  const meta = await client.operation({ resourceType, id, name: "meta", method: "GET" });
+  assert.equal(meta.resourceType, "Parameters");
+});
+
 test("an operation, and a refusal with its place", async () => {
   const input = { resourceType: "Bundle", type: "collection" };
   const asked = client.operation({ resourceType: "ServiceRequest", name: "completeness", input });

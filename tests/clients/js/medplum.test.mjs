@@ -90,3 +90,15 @@ test("a refusal is an OperationOutcome with its place", async () => {
   const unknown = await refusal(medplum.search("Patient", { identifer: "x" }));
   assert.match(unknown.details?.text ?? unknown.diagnostics, /identifier/);
 });
+
+test("$everything of a patient, and $validate", async () => {
+  const made = await medplum.createResource(patient("MP-8"));
+  const request = await medplum.createResource(order(`Patient/${made.id}`, "second opinion"));
+  const everything = await medplum.readPatientEverything(made.id);
+  assert.deepEqual(new Set(everything.entry.map((entry) => entry.resource.id)), new Set([made.id, request.id]));
+  const fine = await medplum.validateResource(patient("MP-9"));
+  assert.ok(fine.issue.every((issue) => issue.severity === "information"));
+  const faulty = await medplum.validateResource(patient("MP-9", { gender: "other-word" }));
+  assert.deepEqual(faulty.issue[0].expression, ["Patient.gender"]);
+  assert.equal(await medplum.searchOne("Patient", { identifier: `${SYSTEM}|MP-9` }), undefined);
+});

@@ -144,6 +144,13 @@ ASKED: list[tuple[str, str]] = [
     ("Observation?value-quantity=ap110", "o3"),
     ("Observation?value-quantity=1e2", "o3"),
     ("Observation?combo-value-quantity=sa99", "o3"),
+    # a union of parameters, each way it can be asked
+    ("Observation?combo-value-quantity:missing=true", "o4"),
+    ("Observation?combo-value-quantity:missing=false&combo-code:missing=false", "o1 o2 o3"),
+    ("Observation?combo-code=2345-7", "o3 o4"),
+    ("Observation?combo-code:not=2345-7", "o1 o2"),
+    ("Patient?_has:Observation:patient:combo-code=2345-7", "bob eve"),
+    ("DiagnosticReport?result.combo-value-quantity=12", "r1"),
     ("RiskAssessment?probability=0.25", "k1"),
     ("RiskAssessment?probability=gt0.3", ""),
     # of every type
@@ -174,6 +181,7 @@ def test_what_is_found(clinic: Api, path: str, wanted: str) -> None:
         ("Patient?_sort=organization,-birthdate", "ada bob eve"),
         ("Patient?_sort=-_id", "eve bob ada"),
         ("Observation?_sort=code,-date", "o3 o4 o1 o2"),
+        ("Observation?_sort=combo-code,-combo-value-quantity", "o3 o4 o2 o1"),
         ("Observation?_sort=code,date", "o3 o4 o2 o1"),
         ("Observation?_sort=value-quantity", "o1 o2 o3 o4"),
         ("Observation?_sort=-value-quantity&patient=ada", "o2 o1"),

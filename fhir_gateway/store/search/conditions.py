@@ -74,8 +74,8 @@ AnyForm = Form | MissingForm | ChainForm | HasForm
 def split(condition: Narrowing, type: str) -> tuple[AnyForm, list[Any]]:
     """The form of a condition on resources of a type and its values, in the order in which the form's clause takes them."""
     match condition:
-        case Missing(parameter, missing):
-            rows = [(parameter.name, parameter.kind)]
+        case Missing(parameter, missing, also):
+            rows = [(held.name, held.kind) for held in (parameter, *also)]
             if parameter.kind == "reference":
                 rows.append((f"{parameter.name}:identifier", "token"))
             return MissingForm(tuple(rows), missing), []

@@ -46,6 +46,22 @@ def compile_expression(expression: str) -> Getter:
     return lambda resource: [value for path in paths for value in path(resource)]
 
 
+def union(expression: str) -> frozenset[str]:
+    """The paths an expression is the union of."""
+    return frozenset(part.strip() for part in expression.split("|"))
+
+
+def beginnings(expression: str) -> frozenset[str]:
+    """The elements of a resource its paths begin with, none where one begins otherwise: what has none of them has no value."""
+    try:
+        first = [next(iter(_matches(path)), None) for path in union(expression)]
+    except ExpressionError:
+        return frozenset()
+    return (
+        frozenset(_element(step) for step in first if step is not None) if all(step is not None and step["field"] for step in first) else frozenset()
+    )
+
+
 def _fhirpath(expression: str) -> Getter:
     try:
         evaluate = fhirpathpy.compile(expression, models["r4"])
@@ -61,18 +77,24 @@ def _fhirpath(expression: str) -> Getter:
     return get
 
 
-def _path(text: str) -> Getter:
+def _matches(text: str) -> list[re.Match[str]]:
+    """The steps of a path. Raises ExpressionError."""
     head = _HEAD.match(text)
     if head is None:
         raise ExpressionError(f"{text!r} does not begin with a type")
-    steps: list[Callable[[list[Any]], list[Any]]] = []
+    found: list[re.Match[str]] = []
     at = head.end()
     while at < len(text):
         step = _STEP.match(text, at)
         if step is None:
             raise ExpressionError(f"{text!r} is not understood from {text[at:]!r}")
-        steps.append(_step(step))
+        found.append(step)
         at = step.end()
+    return found
+
+
+def _path(text: str) -> Getter:
+    steps = [_step(step) for step in _matches(text)]
 
     def get(resource: Any) -> list[Any]:
         values = [resource]
@@ -90,8 +112,13 @@ def _step(match: re.Match[str]) -> Callable[[list[Any]], list[Any]]:
         return _pointing_at(match["target"])
     if match["name"] is not None:
         return _having(match["name"], match["text"])
-    choice = match["choice"]
-    return _field(match["field"] + (choice[0].upper() + choice[1:] if choice else ""))
+    return _field(_element(match))
+
+
+def _element(step: re.Match[str]) -> str:
+    """The name of a step's element; of a choice, with its type."""
+    choice = step["choice"]
+    return str(step["field"]) + (choice[0].upper() + choice[1:] if choice else "")
 
 
 def _field(name: str) -> Callable[[list[Any]], list[Any]]:

@@ -167,6 +167,8 @@ def ranges(value: Any) -> Iterator[dates.Range]:
 
 def fold(text: str) -> str:
     """Text without case and accents: `Müller` and `MULLER` are the same name."""
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     if decomposed.isascii():
         return decomposed

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Table
 
 from fhir_gateway.store import tables
-from fhir_gateway.store.search.expression import Getter, compile_expression
+from fhir_gateway.store.search.expression import Getter, beginnings, compile_expression, union
 from fhir_gateway.store.search.extract import measures, ranges, strings, targets, tokens, typed
 from fhir_gateway.store.stored import Json
 from profiles import searchparameters
@@ -46,9 +46,12 @@ _TYPED: Final = Kind(tables.token, typed)
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
+    """begins: the elements one of which a resource must have for it to have a value; empty where that is not known."""
+
     parameter: SearchParameter
     kind: Kind
     get: Getter
+    begins: frozenset[str]
 
     def values(self, elements: list[Any], type: str) -> Iterator[tuple[Kind, str, Iterable[tuple[Any, ...]]]]:
         """What to store, under which name: each value once. A reference by identifier is found by that too, an identifier by its type."""
@@ -70,11 +73,16 @@ class SearchIndex:
         self._compiled: dict[str, list[_Compiled]] = {}
         self._parameters: dict[str, dict[str, SearchParameter]] = {}
         self._merged: dict[str, dict[str, SearchParameter]] = {}
+        self._parts: dict[str, tuple[SearchParameter, ...]] = {}
         for parameter in parameters:
             self._parameters.setdefault(parameter.type, {})[parameter.code] = parameter
-            if parameter.code not in COLUMNS:
-                compiled = _Compiled(parameter, KINDS[parameter.kind], compile_expression(parameter.expression))
-                self._compiled.setdefault(parameter.type, []).append(compiled)
+        for known in self._parameters.values():
+            for parameter in known.values():
+                if parts := _parts(parameter, known.values()):
+                    self._parts[parameter.name] = parts
+                elif parameter.code not in COLUMNS:
+                    get, begins = compile_expression(parameter.expression), beginnings(parameter.expression)
+                    self._compiled.setdefault(parameter.type, []).append(_Compiled(parameter, KINDS[parameter.kind], get, begins))
 
     @staticmethod
     @cache
@@ -88,6 +96,10 @@ class SearchIndex:
             common = {code: replace(parameter, type=type) for code, parameter in self._parameters.get("Resource", {}).items()}
             self._merged[type] = {**common, **self._parameters.get(type, {})}
         return self._merged[type]
+
+    def held_as(self, parameter: SearchParameter) -> tuple[SearchParameter, ...]:
+        """The parameters whose search rows answer this one: itself, or those it is the union of."""
+        return self._parts.get(parameter.name, (parameter,))
 
     def references(self, resource: Json, code: str, target: str = "") -> list[str]:
         """`Type/id` of what a resource of this server points at by one of its parameters ("*": by any), of one type of target where it is named."""
@@ -107,8 +119,10 @@ class SearchIndex:
         """The search rows of a resource, by table, in the order of its columns. The same value twice under one parameter is one row."""
         found: dict[Table, list[Row]] = {}
         n = 0
-        type = resource["resourceType"]
+        type, elements_of = resource["resourceType"], resource.keys()
         for compiled in (*self._compiled.get("Resource", ()), *self._compiled.get(type, ())):
+            if compiled.begins and elements_of.isdisjoint(compiled.begins):
+                continue
             elements = compiled.get(resource)
             if not elements:
                 continue
@@ -118,3 +132,14 @@ class SearchIndex:
                     n += 1
                     rows.append((pk, n, name, *value))
         return found
+
+
+def _parts(parameter: SearchParameter, known: Iterable[SearchParameter]) -> tuple[SearchParameter, ...]:
+    """The other parameters of a type that together say what this one does (combo-code: code, component-code), so that it needs no rows of its own; none
+    for most. References and identifiers have rows of a second kind, and stay.
+    """
+    paths = union(parameter.expression)
+    if len(paths) < 2 or parameter.kind == "reference" or parameter.code == "identifier":
+        return ()
+    parts = tuple(other for other in known if other.kind == parameter.kind and union(other.expression) < paths)
+    return parts if frozenset().union(*(union(part.expression) for part in parts)) == paths else ()

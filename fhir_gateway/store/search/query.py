@@ -36,10 +36,11 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """`:missing` (3.1.1.4.4): has the resource no value of the parameter, or has it one?"""
+    """`:missing` (3.1.1.4.4): has the resource no value of the parameter, or has it one? also: as of a Condition."""
 
     parameter: SearchParameter
     missing: bool
+    also: tuple[SearchParameter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +78,11 @@ class Include(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """One key of the order: `_id`, `_lastUpdated` or a parameter; "" is the order of arrival. name, kind: of the parameter."""
+    """One key of the order: `_id`, `_lastUpdated` or a parameter; "" is the order of arrival. names: what its rows are filed under. kind: of the parameter."""
 
     by: str = ""
     descending: bool = False
-    name: str = ""
+    names: tuple[str, ...] = ()
     kind: str = ""
 
 
@@ -184,7 +185,8 @@ class _Reader:
             if parameter is None:
                 raise UnknownParameterError(self.type, f"_sort={by}", _nearest(self.index, self.type, by))
             own = by in COLUMNS
-            keys.append(Sort(by, descending, "" if own else parameter.name, "" if own else parameter.kind))
+            names = () if own else tuple(held.name for held in self.index.held_as(parameter))
+            keys.append(Sort(by, descending, names, "" if own else parameter.kind))
         return tuple(keys)
 
     def _include(self, name: str, text: str) -> Include:
@@ -218,8 +220,9 @@ def narrowing(index: SearchIndex, type: str, name: str, text: str, depth: int = 
         raise UnknownParameterError(type, code, _nearest(index, type, code))
     if point:
         return _chain(index, type, parameter, modifier, rest, text, depth)
+    held, *also = index.held_as(parameter)
     if modifier == "missing" and code not in COLUMNS:
-        return _missing(parameter, code, text)
+        return _missing(held, tuple(also), code, text)
     reading = MODIFIERS[parameter.kind].get(modifier) if modifier == "" or code not in COLUMNS else None
     if reading is None and parameter.kind == "reference" and (modifier in parameter.targets or modifier in index.types):
         read = [reference(code, part if "/" in part else f"{modifier}/{part}") for part in parts(text)]
@@ -228,13 +231,13 @@ def narrowing(index: SearchIndex, type: str, name: str, text: str, depth: int = 
         allowed = [one for one in MODIFIERS[parameter.kind] if one]
         raise UnknownModifierError(code, modifier, [] if code in COLUMNS else [*allowed, "missing"])
     values = tuple(reading(code, part) for part in parts(text))
-    return Condition(parameter, modifier, values) if values else None
+    return Condition(held, modifier, values, tuple(also)) if values else None
 
 
-def _missing(parameter: SearchParameter, code: str, text: str) -> Missing | None:
+def _missing(parameter: SearchParameter, also: tuple[SearchParameter, ...], code: str, text: str) -> Missing | None:
     if text not in ("true", "false", ""):
         raise SearchValueError(f"{code}:missing needs true or false", code)
-    return Missing(parameter, text == "true") if text else None
+    return Missing(parameter, text == "true", also) if text else None
 
 
 def _chain(index: SearchIndex, type: str, parameter: SearchParameter, modifier: str, rest: str, text: str, depth: int) -> Narrowing | None:

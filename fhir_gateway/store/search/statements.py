@@ -109,7 +109,7 @@ def _sort_value(key: Sort, pk: ColumnElement[Any]) -> ColumnElement[Any]:
     column = rows.c[falling if key.descending else rising]
     worded = func.nullif(column, "") if key.kind in ("token", "uri") else column  # a code that is only a text has no place
     value = func.max(worded) if key.descending else func.min(worded)
-    return select(value).where(rows.c.resource == pk, rows.c.param == key.name).scalar_subquery()
+    return select(value).where(rows.c.resource == pk, rows.c.param.in_(key.names)).scalar_subquery()
 
 
 def _beyond(sort: tuple[Sort, ...], keyed: Any) -> ColumnElement[bool]:

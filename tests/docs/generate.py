@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from fhir_gateway import errors, events
-from fhir_gateway.cases import machine
+from fhir_gateway.cases import machine, messageevent
 from fhir_gateway.cases.checklist import compile_checklist
 from fhir_gateway.settings import Settings
 from mappers.v2.messages.registry import MESSAGES
 from profiles import plandefinitions, searchparameters
 from tests.docs import mapping_pages
-from tests.docs.tables import NOTE, table
+from tests.docs.tables import NOTE, section, table
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -24,6 +25,7 @@ def pages() -> dict[str, str]:
         "errors.md": error_tree(),
         "events.md": log_events(),
         "search-parameters.md": search_parameters(),
+        "operations.md": operations(),
         "message-types.md": message_types(),
         "segments.md": mapping_pages.segments(),
         "code-tables.md": mapping_pages.code_tables(),
@@ -80,6 +82,35 @@ def search_parameters() -> str:
         ("type", "parameters"),
         rows,
     )
+
+
+def operations() -> str:
+    def rows() -> Iterator[tuple[object, ...]]:
+        for path in sorted((DOCS.parent / "profiles/operationdefinition").glob("*.json")):
+            defined = json.loads(path.read_text("utf-8"))
+            kind = "{type}" if defined.get("resource", [""])[0] == "Resource" else defined.get("resource", [""])[0]
+            levels = [
+                ("system", f"/fhir/${defined['code']}"),
+                ("type", f"/fhir/{kind}/${defined['code']}"),
+                ("instance", f"/fhir/{kind}/[id]/${defined['code']}"),
+            ]
+            taken = ", ".join(f"`{p['name']}`" for p in defined["parameter"] if p["use"] == "in")
+            yield "<br>".join(f"`{address}`" for level, address in levels if defined[level]), defined["description"], taken
+
+    intro = "`profiles/operationdefinition/` has the definition of each, with its parameters; `GET /fhir/metadata` names them."
+    events = ((f"`{event}`", ", ".join(codes)) for event, codes in _said().items())
+    heard = "MessageHeader.event of a message: ours (CodeSystem message-event), and what means the same in HL7 table 0003, eReferral and NHS BaRS (with its reason)."
+    return table("Operations", intro, ("at", "what", "takes"), rows()) + "\n" + section("Events of $process-message", heard, ("ours", "also"), events)
+
+
+def _said() -> dict[str, list[str]]:
+    """Event → the codes that mean it elsewhere."""
+    said: dict[str, list[str]] = {event: [] for event in messageevent.OWN}
+    for code, event in (*messageevent.V2.items(), *messageevent.EREFERRAL.items()):
+        said[event].append(f"`{code}`")
+    for (code, reason), event in messageevent.BARS.items():
+        said[event].append(f"`{code}` ({reason})")
+    return said
 
 
 def message_types() -> str:

@@ -58,7 +58,13 @@ def instance(type: str) -> dict[str, Any]:
             "criteria": "Task?status=requested",
             "channel": {"type": "rest-hook", "endpoint": "https://elsewhere.example/hook"},
         }
-    own = {"Bundle": {"type": "collection"}, "Appointment": {"status": "proposed"}}  # what the first code of a list asks more of
+    own = {
+        "Bundle": {"type": "collection"},
+        "Appointment": {"status": "proposed", "participant": [{"status": "accepted", "type": [{"text": "x"}]}]},
+        "Consent": {"policyRule": {"text": "x"}},
+        "EventDefinition": {"trigger": [{"type": "named-event", "name": "x"}]},
+        "Organization": {"name": "x"},
+    }  # what the least asks more of: a code of a list, or an invariant
     return made | own.get(type, {})
 
 

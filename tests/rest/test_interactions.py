@@ -277,7 +277,7 @@ def test_an_unknown_address_or_method_is_answered_in_fhir(api: Api) -> None:
         ("PATCH", "/fhir/Patient/1", 415),
         ("DELETE", "/fhir/Patient", 400),
         ("PUT", "/fhir/Patient?_format=json", 400),
-        ("GET", "/fhir", 405),
+        ("DELETE", "/fhir", 405),
         ("GET", "/fhir/Patent", 404),
         ("POST", "/fhir/Patent", 404),
     ):
@@ -302,7 +302,10 @@ def test_a_message_kept_by_the_gateway_is_read_as_binary_or_as_its_bytes(api: Ap
 
 @pytest.mark.parametrize(
     "resource",
-    [{"resourceType": "Condition", "code": {"text": "lump"}, "subject": {"display": "x"}}, {"resourceType": "Organization", "type": [{"text": "x"}]}],
+    [
+        {"resourceType": "Condition", "code": {"text": "lump"}, "subject": {"display": "x"}},
+        {"resourceType": "Organization", "name": "x", "type": [{"text": "x"}]},
+    ],
 )
 def test_a_code_that_is_only_text_is_stored(api: Api, resource: dict[str, Any]) -> None:
     assert api.post(f"/fhir/{resource['resourceType']}", resource).status_code == 201

@@ -173,11 +173,11 @@ class Cases:
         self._work.flush()
         type, _, id = name.rpartition("/")
         if type in ("ServiceRequest", ""):
-            found = self._cases(_C.c.service_request_id == id)
+            found = self._by("service_request_id", id)
             if found or type:
                 return self._first(found, lock)
         if type in ("Task", ""):
-            found = self._cases(_C.c.task_id == id)
+            found = self._by("task_id", id)
             if found or type:
                 return self._first(found, lock)
         key = fit(name if "|" in name else f"|{name}")
@@ -222,7 +222,8 @@ class Cases:
         """Every case of these patients, under whichever number."""
         self._work.flush()
         people = set().union(*identities.persons(self._work, ids).values())
-        return [case for batch in _batches(people) for case in self._cases(_C.c.patient_id.in_(batch))]
+        query = _OF_PEOPLE[self._scope]
+        return [_case(row) for batch in _batches(people) for row in self._work.execute(query, {"people": batch, **self._values})]
 
     def by_keys(self, keys: Iterable[str]) -> Sequence[Case]:
         """Every case that answers to one of these names (see `fhir_gateway.store.links`)."""
@@ -291,8 +292,11 @@ class Cases:
             set_ = {name: insert.excluded[name] for name in ("state", "reason", "urgency", "good_until")}
             self._work.execute(insert.on_conflict_do_update(index_elements=[_I.c.service_request_id, _I.c.item_id], set_=set_), changed)
 
+    def _by(self, column: str, id: str) -> Sequence[Case]:
+        return [_case(row) for row in self._work.execute(_BY[self._scope, column], {"named": id, **self._values})]
+
     def _cases(self, condition: Any) -> Sequence[Case]:
-        rows = self._work.execute(select(*_COLUMNS).where(condition, _SEEN[self._scope]).order_by(_C.c.service_request_id), self._values)
+        rows = self._work.execute(_ALL[self._scope].where(condition), self._values)
         return [_case(row) for row in rows]
 
     def _first(self, found: Sequence[Case], lock: bool) -> Case | None:
@@ -301,13 +305,17 @@ class Cases:
         return self._locked([found[0].service_request_id])[0]
 
     def _locked(self, ids: Iterable[str]) -> Sequence[Case]:
-        query = select(*_COLUMNS).where(_C.c.service_request_id.in_(bindparam("ids", expanding=True)), _SEEN[self._scope])
-        query = query.order_by(_C.c.service_request_id)
-        if self._work.writes:
-            query = query.with_for_update(of=_C)
+        query = (_LOCKED if self._work.writes else _SEVERAL)[self._scope]
         return [_case(row) for batch in _batches(ids) for row in self._work.execute(query, {"ids": batch, **self._values})]
 
 
+_ALL: Final = {reach: select(*_COLUMNS).where(seen).order_by(_C.c.service_request_id) for reach, seen in _SEEN.items()}
+_BY: Final = {
+    (reach, name): query.where(_C.c[name] == bindparam("named")) for reach, query in _ALL.items() for name in ("service_request_id", "task_id")
+}
+_OF_PEOPLE: Final = {reach: query.where(_C.c.patient_id.in_(bindparam("people", expanding=True))) for reach, query in _ALL.items()}
+_SEVERAL: Final = {reach: query.where(_C.c.service_request_id.in_(bindparam("ids", expanding=True))) for reach, query in _ALL.items()}
+_LOCKED: Final = {reach: query.with_for_update(of=_C) for reach, query in _SEVERAL.items()}
 _REFERRAL: Final = select(tables.resource.c.pk, tables.resource.c.owner).where(
     and_(tables.resource.c.type == "ServiceRequest", tables.resource.c.id == bindparam("id"))
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import completeness, corpus, documents, intake, mapping, validation
+from benchmarks import api, completeness, corpus, documents, intake, mapping, validation
 
 DEFAULT = Path(__file__).parents[1] / "fixtures/v2/ref_i12/breast-second-opinion/input.hl7"
 
@@ -42,6 +42,7 @@ def main() -> None:
     for run in intake.measure():
         table.add_row(str(run.connections), str(run.messages), f"{run.rate:,.0f}", f"{run.p50 * 1e3:.1f}", f"{run.p99 * 1e3:.1f}")
     console.print(table)
+    _api(console)
     table = Table(
         title="A case among many: SQLite, one thread; GATEWAY_BENCH_CASES sets how many (100,000 take some minutes to fill)", title_justify="left"
     )
@@ -49,6 +50,15 @@ def main() -> None:
         table.add_column(column, justify="right" if column != "what" else "left")
     for asked in completeness.measure():
         table.add_row(asked.what, f"{asked.cases:,}", f"{asked.median * 1e3:.2f}", f"{asked.p99 * 1e3:.2f}")
+    console.print(table)
+
+
+def _api(console: Console) -> None:
+    table = Table(title="FHIR over HTTP, one worker, SQLite: ours, the bare floor, SEKMET, asked in turn", title_justify="left")
+    for column in ("request", "server", "ServiceRequests held", "median ms"):
+        table.add_column(column, justify="right" if column[0] in "Sm" else "left")
+    for cost in api.measure():
+        table.add_row(cost.what, cost.server, f"{cost.held:,}", f"{cost.median * 1e3:.2f}")
     console.print(table)
 
 

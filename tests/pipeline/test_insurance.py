@@ -23,6 +23,9 @@ def answer(standing: str, *aut: str, made: str, kind: str = "RPA^I08") -> bytes:
     )
 
 
+SURGICAL_OPINION = {"coding": [{"system": "https://x12.org/codes/service-type-codes", "code": "20"}]}
+
+
 def insured(told: Told) -> None:
     """A case whose payer says that the opinion must be authorised."""
     told.receives(messages.referral())
@@ -36,7 +39,13 @@ def insured(told: Told) -> None:
         "request": {"display": "by telephone"},
         "outcome": "complete",
         "insurer": held["payor"][0],
-        "insurance": [{"coverage": {"reference": f"Coverage/{held['id']}"}, "inforce": True, "item": [{"authorizationRequired": True}]}],
+        "insurance": [
+            {
+                "coverage": {"reference": f"Coverage/{held['id']}"},
+                "inforce": True,
+                "item": [{"category": SURGICAL_OPINION, "authorizationRequired": True}],
+            }
+        ],
     }
     entry = {"resource": said, "request": {"method": "POST", "url": "CoverageEligibilityResponse"}}
     assert told.posts({"resourceType": "Bundle", "type": "transaction", "entry": [entry]})[0] == 200

@@ -395,7 +395,7 @@ def scrambled(chance: random.Random) -> dict[str, Any]:
         codes = {code: coding for code, coding in conceptmaps.load().codes(key).items() if coding.system == into}
         targets = sorted({coding.code for coding in codes.values()})
         elements = [{"code": code, "target": [{"code": chance.choice(targets), "equivalence": "equivalent"}]} for code in sorted(codes)]
-        if into not in _BOUND and not key.startswith("0396"):
+        if into not in _BOUND and not key.startswith(("0201", "0396")):  # an Organization's telecom is never of use home (org-3)
             groups.append({"source": source, "target": into, "element": elements})
     return {"resourceType": "ConceptMap", "status": "active", "group": groups}
 

@@ -13,7 +13,7 @@ demo: $(VENV)/.runtime  ## The main job on an embedded database: a referral arri
 	$(BIN)/fhir-gateway demo $(DEMO)
 
 test: $(VENV)/.dev  ## Every test, on SQLite and PostgreSQL
-	$(BIN)/pytest -n auto --dist loadfile $(TESTS)
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(VENV)/.dev  ## ruff, mypy --strict and the import contracts
 	$(BIN)/ruff check .

@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# One more than most machines have cores: many tests wait for a server to start.
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench conformance docs lock clean
@@ -13,7 +15,7 @@ demo: $(VENV)/.runtime  ## The main job on an embedded database: a referral arri
 	$(BIN)/fhir-gateway demo $(DEMO)
 
 test: $(VENV)/.dev  ## Every test, on SQLite and PostgreSQL
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(VENV)/.dev  ## ruff, mypy --strict and the import contracts
 	$(BIN)/ruff check .

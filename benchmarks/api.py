@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -76,11 +77,14 @@ def measure() -> Iterator[Cost]:
             assert answer.status_code == 201, answer.text
             ids[name].append(answer.headers["Location"].partition("/_history")[0].rpartition("/")[2])
 
+        def search(query: str, name: str, number: int) -> None:
+            _one(clients[name], query.format(number))
+
         yield from _turns("create", list(bases), create, FEW)
         yield from _turns("read by id", list(bases), lambda name, n: _get(clients[name], f"/ServiceRequest/{ids[name][n]}"), ROUNDS)
         searching = [name for name in bases if name != "floor"]
         for what, query in SEARCHES.items():
-            yield from _turns(what, searching, lambda name, n, query=query: _one(clients[name], query.format(n)), ROUNDS)  # type: ignore[misc]
+            yield from _turns(what, searching, partial(search, query), ROUNDS)
         yield from _turns("transaction of 20", list(bases), lambda name, n: _sent(clients[name], n), 20)
 
 

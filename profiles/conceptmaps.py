@@ -82,6 +82,9 @@ class Tables:
             changed._settled |= override.settled
         return changed
 
+    def __contains__(self, table: str) -> bool:
+        return table in self._maps
+
     def keys(self) -> frozenset[str]:
         """The table keys there are."""
         return frozenset(self._maps)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from fhir_gateway.cases.decisions import TASK_CODES
@@ -88,7 +89,7 @@ class CodeWork:
         tables = self.codes.tables(tx, code.sender)
         if tables.settled(code.map, code.code):
             return True
-        known = tables.translate(code.map, code.code) if code.map in tables.keys() else tables.standard(code.map, code.code)  # noqa: SIM118
+        known = tables.translate(code.map, code.code) if code.map in tables else tables.standard(code.map, code.code)
         return known is not None
 
     def _make(self, tx: Transaction, codes: Iterable[LocalCode], now: datetime) -> int:
@@ -118,7 +119,7 @@ class CodeWork:
                     return 0  # busy: the next round goes on here
                 except Exception as fault:  # noqa: BLE001 - one message must not keep the others waiting
                     event("message-failed", "error", inbox=last, channel="replay", type="", error=type(fault).__name__)
-                    self.store.run(GATEWAY, self.clock(), lambda tx, id=last: tx.codes.note(id, "", [], again=True))  # type: ignore[misc]
+                    self.store.run(GATEWAY, self.clock(), partial(_left_waiting, id=last))
         return 0 if self._waiting(code, "") else done
 
     def _waiting(self, code: LocalCode, after: str) -> list[str]:
@@ -158,9 +159,14 @@ def task_for(code: LocalCode, now: datetime) -> Json:
     }
 
 
+def _left_waiting(tx: Transaction, id: str) -> None:
+    """A message that could not be mapped again is looked at again another time."""
+    tx.codes.note(id, "", [], again=True)
+
+
 def system_of(code: LocalCode) -> str:
     """The code system a code is of: an HL7 table's, or the sender's own."""
-    return _V2 + code.map[:4] if code.map in conceptmaps.load().keys() else code.map  # noqa: SIM118
+    return _V2 + code.map[:4] if code.map in conceptmaps.load() else code.map
 
 
 def targets_of(code: LocalCode) -> list[str]:

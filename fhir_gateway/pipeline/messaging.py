@@ -6,28 +6,24 @@ appointment it is about, and the case follows. It is recognised by Bundle.identi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from fhir_gateway import metrics
 from fhir_gateway.errors import ConflictError, GatewayError, InvalidError, NotTheClinicError, operation_outcome
 from fhir_gateway.events import event
 from fhir_gateway.outcomes import ISSUE_TYPES
 from fhir_gateway.pipeline import writes
-from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.entries import check_number
 from fhir_gateway.pipeline.intake import FHIR_TYPE, Arrival
 from fhir_gateway.pipeline.linking import link
 from fhir_gateway.pipeline.messageparts import Message, read_message, response
 from fhir_gateway.pipeline.messagesteps import Steps, asked_for
 from fhir_gateway.pipeline.settle import settle
-from fhir_gateway.pipeline.submissions import AlreadyHereError, Answer, keep_bundle, log_bundle
+from fhir_gateway.pipeline.submissions import AlreadyHereError, Answer, FhirIntake, keep_bundle, log_bundle
 from fhir_gateway.pipeline.translate import translated
 from fhir_gateway.security.principal import Principal
-from fhir_gateway.settings import Settings
-from fhir_gateway.store import InboxEntry, Store, Stored, Transaction
+from fhir_gateway.store import Stored, Transaction
 from fhir_gateway.store.cases import Case
 from fhir_gateway.validation import Issue, encode
 from mappers.result import Refused
@@ -35,25 +31,10 @@ from mappers.result import Refused
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class MessageIntake:
-    """Everything the flow needs, wired once."""
+class MessageIntake(FhirIntake):
+    """Messages. The answer to one is a response message, or an OperationOutcome for what is no message."""
 
-    store: Store
-    casework: Casework
-    settings: Settings
-    clock: Callable[[], datetime]
-
-    def receive(self, raw: bytes, principal: Principal, base: str) -> Answer:
-        """Take a message in. Never raises for what it holds: the answer is a response message, or an OperationOutcome for what is no message."""
-        arrival = Arrival.now(raw, "fhir", principal.name, self.clock())
-        with metrics.INTAKE.labels("fhir").time():
-            return self._work(arrival, principal, base)
-
-    def finish(self, entry: InboxEntry) -> bytes:
-        """Work on a kept message again. Safe to repeat."""
-        arrival = Arrival(entry.raw, "fhir", "retry", self.clock(), entry.id, entry.content_hash)
-        return self._work(arrival, Principal("gateway", entry.owner, "retry"), "")[1]
+    __slots__ = ()
 
     def _work(self, arrival: Arrival, principal: Principal, base: str) -> Answer:
         message: Message | None = None

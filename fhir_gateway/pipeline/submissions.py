@@ -6,6 +6,7 @@ every time, as FHIR has it: a plain POST always creates.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,8 +33,8 @@ KINDS: Final = ("transaction", "batch")
 
 
 @dataclass(frozen=True, slots=True)
-class BundleIntake:
-    """Everything the flow needs, wired once."""
+class FhirIntake(ABC):
+    """What passes the inbox over FHIR: a transaction, a batch, a message. Everything the flow needs, wired once."""
 
     store: Store
     casework: Casework
@@ -41,15 +42,25 @@ class BundleIntake:
     clock: Callable[[], datetime]
 
     def receive(self, raw: bytes, principal: Principal, base: str) -> Answer:
-        """Take a Bundle in. Never raises for what it holds: the answer is a Bundle or an OperationOutcome."""
+        """Take it in. Never raises for what it holds: the answer is a Bundle or an OperationOutcome."""
         arrival = Arrival.now(raw, "fhir", principal.name, self.clock())
         with metrics.INTAKE.labels("fhir").time():
             return self._work(arrival, principal, base)
 
     def finish(self, entry: InboxEntry) -> bytes:
-        """Work on a kept Bundle again. Safe to repeat."""
+        """Work on what was kept again. Safe to repeat."""
         arrival = Arrival(entry.raw, "fhir", "retry", self.clock(), entry.id, entry.content_hash)
         return self._work(arrival, Principal("gateway", entry.owner, "retry"), "")[1]
+
+    @abstractmethod
+    def _work(self, arrival: Arrival, principal: Principal, base: str) -> Answer:
+        """Do what it asks, and answer; a fault is an answer too."""
+
+
+class BundleIntake(FhirIntake):
+    """Transactions and batches."""
+
+    __slots__ = ()
 
     def _work(self, arrival: Arrival, principal: Principal, base: str) -> Answer:
         bundle: Json = {}

@@ -1,0 +1,49 @@
+"""The words of an eligibility answer: systems, extensions and service types that the X12 mapper, the coverage rules and the case rules share.
+
+A CoverageEligibilityResponse is one shape whoever answered (rules held here, a FHIR payer, an X12 271): one `insurance.item` per service type that
+answered, its `category.coding` of SERVICE_TYPES; `inforce` left out when nobody could say; `authorizationRequired` left out when unknown; never a yes
+or a no made of "indeterminate".
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from profiles.canonical import canonical
+
+SERVICE_TYPES: Final = "https://codesystem.x12.org/005010/1365"
+REJECTIONS: Final = "https://codesystem.x12.org/005010/901"
+FOLLOW_UPS: Final = "https://codesystem.x12.org/005010/889"
+PERIODS: Final = "https://codesystem.x12.org/005010/615"
+BENEFIT_TYPES: Final = "http://terminology.hl7.org/CodeSystem/benefit-type"
+OWN_BENEFITS: Final = canonical("CodeSystem", "benefit")
+NETWORK: Final = "http://terminology.hl7.org/CodeSystem/benefit-network"
+UNIT: Final = "http://terminology.hl7.org/CodeSystem/benefit-unit"
+
+ASKED_FIRST: Final = "20"
+ANSWERING: Final = ("20", "3", "98", "ON", "87", "30")
+"""Service types that may answer for a second opinion, the nearest first: second surgical opinion, consultation, professional visit, oncology, cancer,
+plan (X12 element 1365; DOMAIN 4.2).
+"""
+
+# Extensions of CoverageEligibilityResponse, where each stands and its value[x].
+SECOND_OPINION_REQUIRED: Final = canonical("StructureDefinition", "second-opinion-required")  # insurance.item: valueBoolean (EB01 Q)
+INDETERMINATE: Final = canonical("StructureDefinition", "indeterminate")  # insurance or insurance.item: valueString, why nobody can say (EB01 V)
+DISCLAIMER: Final = canonical(
+    "StructureDefinition", "payer-disclaimer"
+)  # response or insurance.item: valueString, the payer's words verbatim; repeats
+VALID_UNTIL: Final = canonical("StructureDefinition", "valid-until")  # response: valueDate, the last day the answer may be relied on
+RAW_ANSWER: Final = canonical("StructureDefinition", "raw-answer")  # response: valueReference, the Binary with the payer's bytes
+COVERAGE_CHECKED: Final = canonical("StructureDefinition", "coverage-checked")  # insurance: valueString, digest of the Coverage as it was asked about
+NETWORK_PROVIDER: Final = canonical("StructureDefinition", "network-provider")  # insurance.item: valueReference, one the plan names; repeats
+NETWORK_RESTRICTED: Final = canonical(
+    "StructureDefinition", "network-restricted"
+)  # insurance.item: valueString, what the plan restricts the choice to
+REMAINING: Final = canonical("StructureDefinition", "benefit-remaining")  # insurance.item.benefit: valueMoney, what is left of it
+BENEFIT_PERIOD: Final = canonical("StructureDefinition", "benefit-period")  # insurance.item.benefit: valueCoding of PERIODS
+PAYER_CONTACT: Final = canonical("StructureDefinition", "payer-contact")  # response: valueContactPoint or valueString (EB01 U); repeats
+CHANNEL: Final = canonical("StructureDefinition", "answered-by")  # response: valueCode rules | fhir | x12
+FOLLOW_UP: Final = canonical("StructureDefinition", "follow-up-action")  # error: valueCoding of FOLLOW_UPS (AAA04)
+WHO_FIXES: Final = canonical("StructureDefinition", "who-must-fix")  # error: valueCode clinic | referrer | patient | payer
+RETRY_AFTER: Final = canonical("StructureDefinition", "retry-after")  # error: valueDuration, when the same question may be asked again
+ERROR_AT: Final = canonical("StructureDefinition", "error-location")  # error: valueString, loop and segment (2100C AAA)

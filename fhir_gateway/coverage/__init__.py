@@ -1,0 +1,7 @@
+"""Coverage rules: will a visit be paid, by whom, and what must be asked first.
+
+Pure, like `cases`: no clock, no I/O, no settings, no database. What a payer's configuration says is an argument, as is the day.
+
+    payer      a payer's configuration, and which payer a Coverage means
+    document   a JSON document read with every fault at its place
+"""

@@ -47,3 +47,13 @@ FOLLOW_UP: Final = canonical("StructureDefinition", "follow-up-action")  # error
 WHO_FIXES: Final = canonical("StructureDefinition", "who-must-fix")  # error: valueCode clinic | referrer | patient | payer
 RETRY_AFTER: Final = canonical("StructureDefinition", "retry-after")  # error: valueDuration, when the same question may be asked again
 ERROR_AT: Final = canonical("StructureDefinition", "error-location")  # error: valueString, loop and segment (2100C AAA)
+
+# Of an answer that came as X12; what FHIR has no element for.
+IN_FORCE: Final = canonical("StructureDefinition", "in-force")  # insurance.item: valueBoolean, EB01 1-5 true, 6-8 false for this service type alone
+BENEFIT_UNIT: Final = canonical(
+    "StructureDefinition", "benefit-unit"
+)  # insurance.item.benefit: valueCoding of UNIT (EB02), where benefits differ in it
+BENEFIT_NOTE: Final = canonical("StructureDefinition", "benefit-note")  # insurance.item.benefit: valueString, the payer's words about it; repeats
+OTHER_PAYER: Final = canonical("StructureDefinition", "other-payer")  # insurance: valueString, another payer the answer names (EB01 R); repeats
+KEPT: Final = canonical("StructureDefinition", "x12-segment")  # response, insurance.item or its benefit: valueString, a segment verbatim; repeats
+OUT_OF_POCKET: Final = "out-of-pocket"  # code of OWN_BENEFITS

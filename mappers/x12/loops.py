@@ -10,6 +10,7 @@ ST                                   header: BHT
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Final
 
 from mappers.x12.place import X12Error
@@ -48,6 +49,11 @@ class Loop:
     def inner(self, name: str) -> list[Loop]:
         """The loops directly inside whose name begins so: `2110`."""
         return [loop for loop in self.loops if loop.name.startswith(name)]
+
+    @property
+    def entities(self) -> list[Loop]:
+        """The 2100 loops of a 2000 loop: they stand before the levels below it."""
+        return list(takewhile(lambda loop: loop.name.startswith("2100"), self.loops))
 
     def walk(self) -> Iterator[Loop]:
         """This loop and all inside it, in order."""

@@ -46,6 +46,10 @@ class Settings(BaseSettings):
     escalate_days: int = Field(1, ge=0, le=90, description="Days after its due date when an unanswered request is handed to the staff")
     orphan_days: int = Field(90, ge=1, le=3650, description="Days a record without a referral waits for one; then it is kept, but offered no more")
 
+    x12_codes: Path | None = Field(
+        None, description='JSON file of more X12 codes, from lists the site has a licence for: {"1365": {"A7": "words"}} by data element'
+    )
+
     mllp_tls_cert: Path | None = Field(None, description="PEM certificate chain: turns MLLP into MLLPS")
     mllp_tls_key: Path | None = Field(None, description="PEM private key of that certificate")
     mllp_tls_ca: Path | None = Field(None, description="PEM of the authority whose client certificates are required")

@@ -19,6 +19,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "map": ("mapping", "map_files"),
     "send": ("sending", "send"),
     "case": ("cases", "app"),
+    "eligibility": ("eligibility", "eligibility"),
     "checklist": ("checklist", "app"),
     "inbox": ("inbox", "app"),
     "codes": ("codes", "app"),

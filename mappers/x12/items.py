@@ -36,7 +36,7 @@ YES: Final = frozenset("12345")
 NO: Final = frozenset("678")
 EXCLUDED: Final = frozenset("IEO")
 RESTRICTED: Final = {
-    "N": "only the providers named",
+    "N": "the providers named",
     "L": "the primary care provider",
     "MC": "the managed care coordinator",
     "X": "the facility named",

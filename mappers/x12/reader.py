@@ -17,7 +17,8 @@ from mappers.x12.segment import Segment, Separators
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 MAX_SEGMENTS: Final = 250_000
-_BLANKS: Final = " \t\r\n"
+_BLANKS: Final = "\ufeff \t\r\n"
+"""What may stand before a segment: line ends, blanks, and the byte order mark of a text file."""
 _SEGMENT_ID: Final = re.compile(r"[A-Z][A-Z0-9]{1,2}")
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ISA_WIDTHS: Final = (3, 2, 10, 2, 10, 2, 15, 2, 15, 6, 4, 1, 5, 9, 1, 1, 1)
@@ -108,13 +109,13 @@ def _interchange(text: str, at: int, number: int, codec: str) -> tuple[Interchan
 
 @lru_cache(maxsize=64)
 def _trailer(separators: Separators) -> re.Pattern[str]:
-    return re.compile(re.escape(separators.terminator) + r"[ \t\r\n]*IEA" + re.escape(separators.element))
+    return re.compile(re.escape(separators.terminator) + f"[{_BLANKS}]*IEA" + re.escape(separators.element))
 
 
 def _separators(text: str, at: int, number: int) -> Separators:
     """By counting elements, not characters: an ISA whose elements lost their padding is still readable."""
     start = at
-    while text[start] in _BLANKS or text[start] == "\ufeff":
+    while text[start] in _BLANKS:
         start += 1
     if not text.startswith("ISA", start) or len(text) < start + 36:
         what = "an X12 file begins with ISA and its separators" if number == 1 else "after IEA only another ISA can follow"
@@ -140,7 +141,7 @@ def _segments(text: str, separators: Separators, first: int) -> list[Segment]:
     made: list[Segment] = []
     before, number = "", first
     for chunk in chunks:
-        body = chunk.lstrip("\ufeff \t\r\n")
+        body = chunk.lstrip(_BLANKS)
         if not body and terminator in "\r\n":  # an empty line, where lines are the segments
             before += chunk + terminator
             continue
@@ -152,8 +153,11 @@ def _segments(text: str, separators: Separators, first: int) -> list[Segment]:
             _refuse_controls(elements, number, separators)
         made.append(Segment(elements, number, before + chunk[: len(chunk) - len(body)], separators))
         before, number = "", number + 1
-    if rest.strip(_BLANKS):
-        raise X12Error("the file breaks off inside this segment: its terminator is missing", Place(number))
+    if rest := rest.strip(_BLANKS):
+        name = rest.split(element)[0]
+        raise X12Error(
+            "the file breaks off inside this segment: its terminator is missing", Place(number, name if _SEGMENT_ID.fullmatch(name) else "")
+        )
     return made
 
 

@@ -86,7 +86,7 @@ GOOD = answer("EB*1**30", "EB*B**98***27*30")
         (b"", "segment 1", "empty"),
         (b"MSH|^~\\&|", "segment 1", "begins with ISA"),
         (GOOD[:60], "segment 1 (ISA)", "16 elements"),
-        (GOOD[: GOOD.index(b"***27*30")], "segment 16", "breaks off inside"),
+        (GOOD[: GOOD.index(b"***27*30")], "segment 16 (EB)", "breaks off inside"),
         (GOOD.split(b"SE*")[0], "segment 16 (EB)", "SE is missing"),
         (GOOD.split(b"GE*")[0], "segment 17 (SE)", "GE is missing"),
         (GOOD.split(b"IEA*")[0], "segment 18 (GE)", "IEA is missing"),

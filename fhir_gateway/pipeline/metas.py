@@ -1,7 +1,8 @@
-"""`$meta`, `$meta-add`, `$meta-delete`: the profiles, tags and security labels of one resource. R4 resource-operation-meta.html."""
+"""`$meta`, `$meta-add`, `$meta-delete`: the profiles, tags and security labels of one resource, or of all. R4 resource-operation-meta.html."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from fhir_gateway.errors import InvalidError
@@ -9,6 +10,7 @@ from fhir_gateway.pipeline import writes
 from fhir_gateway.pipeline.parameters import named
 from fhir_gateway.pipeline.results import Written
 from fhir_gateway.store import Transaction
+from fhir_gateway.store.search.labels import Label
 
 Json = dict[str, Any]
 LISTS: Final = ("profile", "tag", "security")
@@ -17,6 +19,15 @@ LISTS: Final = ("profile", "tag", "security")
 def meta_of(resource: Json) -> Json:
     """Parameters with the meta of a resource."""
     return {"resourceType": "Parameters", "parameter": [{"name": "return", "valueMeta": resource.get("meta") or {}}]}
+
+
+def metas_of(labels: Iterable[Label]) -> Json:
+    """Parameters with every label in use as one meta."""
+    meta: dict[str, list[Any]] = {}
+    for element, system, code in labels:
+        coding = ({"system": system} if system else {}) | ({"code": code} if code else {})
+        meta.setdefault(element, []).append(code if element == "profile" else coding)
+    return meta_of({"meta": meta})
 
 
 def given_meta(parameters: Json) -> Json:

@@ -18,6 +18,7 @@ from fhir_gateway.security.principal import Principal
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Store, Transaction
 from fhir_gateway.validation import Issue
+from fhir_gateway.validation.types import TYPES
 
 Json = dict[str, Any]
 
@@ -59,6 +60,13 @@ class Operations:
             stored = writes.read(tx, type, id)
         self._audit(principal, "meta", type, id)
         return metas.meta_of(stored.resource)
+
+    def labels(self, principal: Principal, type: str) -> Json:
+        """Every label in use on resources of a type, or of all types (type "")."""
+        with translated(), self.store.snapshot(principal) as tx:
+            found = metas.metas_of(tx.labels([type] if type else sorted(TYPES)))
+        self._audit(principal, "meta", type, "")
+        return found
 
     def change_meta(self, principal: Principal, type: str, id: str, given: Json, *, add: bool) -> Json:
         """The meta after labels were added or taken away. Raises NotFoundError, GoneError, InvalidError."""

@@ -21,7 +21,7 @@ OPERATIONS: Final[dict[str, tuple[str, ...]]] = {
     "ServiceRequest": ("completeness", "opinion"),
 }
 EVERY_TYPE: Final = ("meta", "meta-add", "meta-delete", "validate")
-SYSTEM_OPERATIONS: Final = ("process-message",)
+SYSTEM_OPERATIONS: Final = ("meta", "process-message")
 """Type → operations on it, those on every type, those on none; profiles/operationdefinition has the definition of each."""
 SERVED_SINCE: Final = "2026-11-22"
 

@@ -119,6 +119,25 @@ async def meta(request: Request, type: str, id: str) -> Response:
     return answers.answer(await run(request, lambda: gateway.operations.meta(principal, type, id)))
 
 
+@router.api_route("/fhir/$meta", methods=["GET", "POST"], summary="Profiles, tags and security labels in use")
+async def meta_of_all(request: Request) -> Response:
+    """Parameters with one meta of all labels."""
+    return await _labels(request, "")
+
+
+@router.api_route("/fhir/{type}/$meta", methods=["GET", "POST"], summary="Profiles, tags and security labels in use on a type")
+async def meta_of_type(request: Request, type: str) -> Response:
+    """Parameters with one meta of all labels."""
+    known(type)
+    return await _labels(request, type)
+
+
+async def _labels(request: Request, type: str) -> Response:
+    principal, gateway = principal_of(request), gateway_of(request)
+    answers.check_accept(request)
+    return answers.answer(await run(request, lambda: gateway.operations.labels(principal, type)))
+
+
 @router.post("/fhir/{type}/{id}/$meta-add", summary="Add profiles, tags or security labels")
 @router.post("/fhir/{type}/{id}/$meta-delete", summary="Take profiles, tags or security labels away")
 async def change_meta(request: Request, type: str, id: str) -> Response:

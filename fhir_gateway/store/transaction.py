@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.store import history
 from fhir_gateway.store.audit import Audit
@@ -14,7 +16,7 @@ from fhir_gateway.store.keys import Keys
 from fhir_gateway.store.outbox import Outbox
 from fhir_gateway.store.partners import Partners
 from fhir_gateway.store.resources import Resources
-from fhir_gateway.store.search import Page, SearchQuery, page
+from fhir_gateway.store.search import Page, SearchQuery, labels, page
 from fhir_gateway.store.stored import Stored
 from fhir_gateway.store.work import Work
 
@@ -48,6 +50,10 @@ class Transaction:
         if query.type != type:
             raise ValueError(f"a query on {query.type} cannot search {type}")
         return page.run(self._work, self.principal, query)
+
+    def labels(self, types: Iterable[str]) -> list[labels.Label]:
+        """The profiles, tags and security labels in use on resources of these types that this principal sees."""
+        return labels.labels(self._work, self.principal, types)
 
     def history(self, query: history.HistoryQuery) -> history.HistoryPage:
         """One page of what was written, newest first, as this principal sees it. Raises CursorError."""

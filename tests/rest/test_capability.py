@@ -186,13 +186,13 @@ def test_every_operation_claimed_is_there_and_defined(server: Api, rest: dict[st
     claimed = {(type, operation["name"]) for type, operation in operations if operation["name"] not in EVERY_TYPE}
     own = {("ServiceRequest", "completeness"), ("ServiceRequest", "opinion"), ("PlanDefinition", "questionnaire")}
     assert claimed == own | {("Patient", "everything"), ("Patient", "match")}
-    assert {operation["name"] for operation in rest["operation"]} == {"process-message"}
+    assert {operation["name"] for operation in rest["operation"]} == {"meta", "process-message"}
     named = {operation["name"]: operation for _, operation in operations} | {operation["name"]: operation for operation in rest["operation"]}
     assert set(named) == {path.stem for path in DEFINITIONS.glob("*.json")}
     for type, operation in [*operations, *(("", one) for one in rest["operation"])]:
         defined = decode((DEFINITIONS / f"{operation['name']}.json").read_bytes())
         assert validate(defined) == []
-        about = [] if not type else ["Resource"] if operation["name"] in EVERY_TYPE else [type]
+        about = ["Resource"] if operation["name"] in EVERY_TYPE else [type] if type else []
         assert (defined["url"], defined["code"], defined.get("resource", [])) == (operation["definition"], operation["name"], about)
 
 

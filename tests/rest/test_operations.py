@@ -268,3 +268,19 @@ def test_labels_are_added_and_taken_away(either: Api) -> None:
     assert decode(either.get(f"{here}/$meta").content)["parameter"][0]["valueMeta"] == left
     assert either.post(f"{here}/$meta-add", parameters()).status_code == 422
     assert either.get("/fhir/Patient/nobody-here/$meta").status_code == 404
+
+
+def test_all_labels_in_use_each_once_and_only_those_seen(fresh: Api) -> None:
+    labels = {"profile": ["urn:x:p"], "tag": [{"system": "urn:x:t", "code": "a"}, {"code": "bare"}], "security": [{"system": "urn:x:s", "code": "R"}]}
+    fresh.made({**patient(own()), "meta": labels})
+    fresh.made({**patient(own()), "meta": {"tag": [{"system": "urn:x:t", "code": "a"}, {"system": "urn:x:other", "code": "a"}]}})
+    gone = fresh.made({**patient(own()), "meta": {"profile": ["urn:x:gone"]}})
+    assert fresh.delete(f"/fhir/Patient/{gone['id']}").status_code < 300
+    here = decode(fresh.get("/fhir/Patient/$meta").content)["parameter"][0]["valueMeta"]
+    assert here == {**labels, "tag": [{"code": "bare"}, {"system": "urn:x:other", "code": "a"}, {"system": "urn:x:t", "code": "a"}]}
+    everywhere = decode(fresh.get("/fhir/$meta").content)["parameter"][0]["valueMeta"]
+    assert everywhere["profile"] == ["urn:x:p"] and {"system": "urn:x:other", "code": "a"} in everywhere["tag"]
+    assert decode(fresh.get("/fhir/Appointment/$meta").content)["parameter"][0] == {"name": "return", "valueMeta": {}}
+    assert fresh.get("/fhir/Nonsense/$meta").status_code == 404
+    stranger = Principal("referrer", "ELSEWHERE")
+    assert fresh.gateway.operations.labels(stranger, "Patient")["parameter"][0]["valueMeta"] == {}

@@ -59,7 +59,7 @@ def measure() -> Iterator[Cost]:
     """Creates until FEW are held, then the other requests."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
         url = f"sqlite:///{folder}/ours.db"
-        ours = Server(url)
+        ours = Server(url, alone=True)
         ours.prepare()
         ours.start()
         running.callback(ours.stop)

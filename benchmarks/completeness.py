@@ -162,7 +162,7 @@ def _in_process(gateway: Gateway, timed: list[str], filled: list[str], size: int
 def _over_http(url: str, filled: list[str]) -> Iterator[Cost]:
     chance = random.Random(1)
     any_case = [chance.choice(filled) for _ in range(ROUNDS)]
-    with Server(url) as server, httpx.Client(base_url=server.base) as client:
+    with Server(url, alone=True) as server, httpx.Client(base_url=server.base) as client:
         for what, suffix in (("GET a resource by id over HTTP", ""), ("GET $completeness over HTTP", "/$completeness")):
 
             def get(n: int, suffix: str = suffix) -> None:

@@ -29,7 +29,7 @@ class Run(NamedTuple):
 
 def measure() -> Iterator[Run]:
     """Distinct referrals (own control id, patient and referral number each) over 1, 4 and 16 connections."""
-    with tempfile.TemporaryDirectory() as folder, Server(f"sqlite:///{folder}/bench.db") as server:
+    with tempfile.TemporaryDirectory() as folder, Server(f"sqlite:///{folder}/bench.db", alone=True) as server:
         serial = 0
         for connections in (1, 4, 16):
             batches = [[numbered_referral(serial + n * connections + c) for n in range(MESSAGES // connections)] for c in range(connections)]

@@ -14,6 +14,8 @@ from functools import cache
 import psycopg
 from sqlalchemy.engine import make_url
 
+from fhir_gateway.store import Store
+
 
 @cache
 def _server_url() -> str:
@@ -31,13 +33,32 @@ def _server_url() -> str:
 
 @contextmanager
 def postgresql_url() -> Iterator[str]:
-    """A fresh, empty database; dropped afterwards."""
+    """A fresh database with the tables of today and nothing in them; dropped afterwards."""
     name = f"gateway_{uuid.uuid4().hex}"
+    _does(f'CREATE DATABASE "{name}" TEMPLATE "{_migrated()}"')
+    try:
+        yield _at(name)
+    finally:
+        _does(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@cache
+def _migrated() -> str:
+    """The name of a migrated database to copy: copying costs a fraction of migrating, and hundreds of tests want one."""
+    name = f"gateway_{uuid.uuid4().hex}"
+    _does(f'CREATE DATABASE "{name}"')
+    atexit.register(_does, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    store = Store(_at(name))
+    store.upgrade()
+    store.close()
+    return name
+
+
+def _at(name: str) -> str:
+    return make_url(_server_url()).set(drivername="postgresql+psycopg", database=name).render_as_string(hide_password=False)
+
+
+def _does(statement: str) -> None:
     url = make_url(_server_url()).set(drivername="postgresql")
     with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    try:
-        yield url.set(drivername="postgresql+psycopg", database=name).render_as_string(hide_password=False)
-    finally:
-        with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        connection.execute(statement)

@@ -7,15 +7,21 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import httpx
+
+from tests import process
 
 
 class Server:
     """`fhir-gateway serve` as its own process. Use as a context manager, or `start` and `kill` by hand."""
 
-    def __init__(self, database_url: str, **settings: str) -> None:
+    def __init__(self, database_url: str, *, alone: bool = False, **settings: str) -> None:
+        """alone: an interpreter of its own, as for measuring; otherwise forked from one that has imported the program (tests.process)."""
+        self._alone = alone
         self.http_port, self.mllp_port = free_port(), free_port()
         self.base = f"http://127.0.0.1:{self.http_port}"
         self._environment = {
@@ -25,25 +31,32 @@ class Server:
             "GATEWAY_LOG_LEVEL": "error",
             **{f"GATEWAY_{name.upper()}": value for name, value in settings.items()},
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | process.Started | None = None
 
     def prepare(self) -> None:
         """Migrate the database (`serve` does so by itself only for the embedded one)."""
-        subprocess.run([sys.executable, "-m", "fhir_gateway", "db", "upgrade"], env=self._environment, check=True, stdout=subprocess.DEVNULL)
+        process.run(["db", "upgrade"], self._environment).check_returncode()
 
     def start(self) -> Server:
         """Start and wait until `/readyz` says 200."""
-        command = [sys.executable, "-m", "fhir_gateway", "serve", "--port", str(self.http_port), "--mllp-port", str(self.mllp_port)]
-        self._process = subprocess.Popen(command, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        arguments = ["serve", "--port", str(self.http_port), "--mllp-port", str(self.mllp_port)]
+        said = tempfile.TemporaryFile()  # noqa: SIM115 - read when the server ends too early, gone with the server otherwise
+        with Path(os.devnull).open("r+b") as nothing:
+            if self._alone:
+                command = [sys.executable, "-m", "fhir_gateway", *arguments]
+                self._process = subprocess.Popen(command, env=self._environment, stdout=subprocess.DEVNULL, stderr=said)
+            else:
+                self._process = process.Started(arguments, self._environment, nothing.fileno(), nothing.fileno(), said.fileno())
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
-                raise RuntimeError(f"the server ended: {self._process.stderr.read().decode()[-2000:] if self._process.stderr else ''}")
+                said.seek(0)
+                raise RuntimeError(f"the server ended: {said.read().decode()[-2000:]}")
             try:
                 if httpx.get(f"{self.base}/readyz", timeout=2).status_code == 200:
                     return self
             except httpx.HTTPError:
-                time.sleep(0.05)
+                time.sleep(0.02)
         self.kill()
         raise RuntimeError("the server did not become ready")
 
@@ -59,8 +72,6 @@ class Server:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(how)
             self._process.wait(30)
-        if self._process is not None and self._process.stderr is not None:
-            self._process.stderr.close()
         self._process = None
 
     def __enter__(self) -> Server:

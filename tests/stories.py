@@ -41,9 +41,11 @@ OWN_NUMBERS = (
 
 
 def numbered_referral(number: int) -> bytes:
-    """The same referral of another person: every number that is hers alone is another one."""
+    """The same referral of another person: every number that is hers alone is another one, and so are her name and birth date."""
     made = with_control_id(breast_referral(), f"RUN{number:06d}")
     made = made.replace(b"REF-2026-0417", b"REF-%06d" % number)
     for own in OWN_NUMBERS[1:]:
         made = made.replace(own, b"%s%06d" % (own[:4], number))
-    return made
+    # of another name and another day: hundreds of one name and birth date are no hospital's patients, and each is compared with all before
+    family = bytes(ord("a") + int(digit) for digit in f"{number:06d}")
+    return made.replace(b"Marlowe", b"Marlowe" + family).replace(b"19710314", b"%d%02d%02d" % (1940 + number % 60, 1 + number % 12, 1 + number % 28))

@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from fhir_gateway.cases import chase
 from fhir_gateway.cases.evidence import walk
@@ -49,6 +49,8 @@ from profiles import codesystems, conceptmaps
 
 Json = dict[str, Any]
 Result = TypeVar("Result")
+COMMON: Final = ("Bundle", "ServiceRequest", "Patient", "DiagnosticReport", "Observation", "Coverage", "Task", "DocumentReference", "Provenance")
+"""Types nearly every message holds: their models are built at the start."""
 
 
 def open_store(settings: Settings) -> Store:
@@ -90,7 +92,7 @@ class Gateway:
         """Check the schema, build the models of the common types, finish what a crash left half done. Raises SchemaMissingError."""
         if not self.store.check():
             raise SchemaMissingError("The database is not at this version's schema; run: fhir-gateway db upgrade")
-        for name in ("Bundle", "ServiceRequest", "Patient", "DiagnosticReport", "Observation", "Coverage", "Task", "DocumentReference", "Provenance"):
+        for name in COMMON:
             shapes.shape_of_resource(name)
         self.casework.checklists.seed(self.store, self.clock())
         event("recovered", messages=self.recover())

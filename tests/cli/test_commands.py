@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import messages
+from tests import messages, process
 from tests.server import Server
 from tests.stories import FIXTURES, breast_referral
 
@@ -20,7 +20,14 @@ REFERRAL = str(FIXTURES / "v2/ref_i12/breast-second-opinion/input.hl7")
 
 def run(*arguments: str, stdin: bytes = b"", **settings: str) -> subprocess.CompletedProcess[bytes]:
     environment = {**os.environ, **{f"GATEWAY_{name.upper()}": value for name, value in settings.items()}}
-    return subprocess.run([sys.executable, "-m", "fhir_gateway", *arguments], input=stdin, env=environment, capture_output=True, check=False)
+    return process.run(arguments, environment, stdin)
+
+
+def test_the_module_is_the_command() -> None:
+    """Started as an interpreter of its own; every other test forks it from one that has imported it."""
+    done = subprocess.run([sys.executable, "-m", "fhir_gateway", "map", REFERRAL], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == run("map", REFERRAL).stdout
 
 
 def test_map_prints_one_bundle_and_the_report_stands_on_stderr() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +17,7 @@ from fhir_gateway.pipeline import Gateway
 from fhir_gateway.settings import Settings
 from fhir_gateway.validation import decode, encode
 from mappers import v2
-from tests import messages
+from tests import messages, process
 from tests.cli.test_commands import run
 from tests.pipeline.conftest import STAFF
 from tests.pipeline.test_codes import married, translation
@@ -122,13 +120,12 @@ def test_a_replay_that_was_killed_is_finished_by_running_it_again(held: tuple[Ga
         list(gateway.receive_v2(married("M", mrn=f"K{n}", number=f"K-{n}"), "mllp", "test"))
     gateway.create(STAFF, "ConceptMap", encode(translation("M", "T")), None)
     environment = {**os.environ, "GATEWAY_DATABASE_URL": url}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "fhir_gateway", "replay"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    while process.poll() is None and again(gateway) < 5:
+    with Path(os.devnull).open("r+b") as nothing:
+        started = process.Started(["replay"], environment, *[nothing.fileno()] * 3)
+    while started.poll() is None and again(gateway) < 5:
         time.sleep(0.002)
-    process.kill()
-    process.wait()
+    started.kill()
+    started.wait()
     killed_at = again(gateway)
     assert 0 < killed_at < 60, "killed in the middle"
     assert run("replay", database_url=url).returncode == 0

@@ -34,9 +34,6 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def postgresql_template() -> Iterator[str]:
     """The address of a migrated PostgreSQL database, to be copied (so nobody may be connected to it)."""
     with postgresql_url() as address:
-        store = Store(address)
-        store.upgrade()
-        store.close()
         yield address
 
 

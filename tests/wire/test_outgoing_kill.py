@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import pytest
 
 from fhir_gateway.hl7v2.client import MllpClient
 from mappers import v2
-from tests import messages
+from tests import messages, process
 from tests.partner import mllp_listener
 from tests.server import Server
 
@@ -49,8 +47,8 @@ def test_a_killed_gateway_tells_everything_in_the_end_and_nothing_differently(tm
 
 
 def _registers(url: str, port: int) -> None:
-    command = [sys.executable, "-m", "fhir_gateway", "partner", "add", "NORTHSIDE", "--mllp", f"127.0.0.1:{port}", "--replies", "rri"]
-    subprocess.run(command, env={**os.environ, "GATEWAY_DATABASE_URL": url}, check=True, stdout=subprocess.DEVNULL)
+    arguments = ["partner", "add", "NORTHSIDE", "--mllp", f"127.0.0.1:{port}", "--replies", "rri"]
+    process.run(arguments, {**os.environ, "GATEWAY_DATABASE_URL": url}).check_returncode()
 
 
 def _answered(received: list[bytes]) -> dict[str, list[bytes]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from mappers.x12.place import Place
 
@@ -14,6 +14,9 @@ class Separators(NamedTuple):
     repetition: str = "^"
     component: str = ":"
     terminator: str = "~"
+
+
+USUAL: Final = Separators()
 
 
 class Segment:

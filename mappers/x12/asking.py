@@ -1,0 +1,142 @@
+"""CoverageEligibilityRequest with its Coverage, Patient, payer and provider → the Question of a 270.
+
+Names are written as X12's basic character set allows: without accents, in capitals, separators as blanks. Numbers are never changed: one that can't be
+sent is refused. What a 270 must have and FHIR does not hold is an X12Error that names the FHIR element.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Final
+
+from mappers.result import Json
+from mappers.x12.parties import NPI
+from mappers.x12.place import Place, X12Error
+from mappers.x12.question import NPI_QUALIFIER, PAYER_QUALIFIER, Party, Person, Question
+from profiles.eligibility import ASKED_FIRST, SERVICE_TYPES
+
+_UNSENT: Final = re.compile(r"[^A-Z0-9 !\"&'()+,\-./;?=]+")
+_GENDERS: Final = {"female": "F", "male": "M"}
+_RELATIONS: Final = {"spouse": "01", "child": "19"}
+_OTHER: Final = "34"
+_SELF: Final = frozenset({"", "self"})
+_PROCEDURES: Final = {"http://www.ama-assn.org/go/cpt": "HC", "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets": "HC"}
+
+
+def question(
+    request: Json,
+    *,
+    coverage: Json,
+    patient: Json,
+    payer: Json,
+    provider: Json,
+    trace: str,
+    origin: str,
+    subscriber: Json | None = None,
+    payer_number: str = "",
+) -> Question:
+    """payer, provider: Organization or Practitioner. subscriber: the Patient or RelatedPerson who holds the policy, where that is not the patient.
+
+    trace: the number by which the answer will be known (at most 50 characters). origin: who gave it; made ten characters long as TRN03 wants.
+    payer_number: how the payer is numbered on this way, before its own identifier. Service types come from request.item, else the second opinion's.
+    """
+    relation = next((code for _, code in _codings(coverage.get("relationship"))), "")
+    itself = relation in _SELF
+    member = _member(coverage, patient if itself else subscriber or {})
+    holder = patient if itself else subscriber or {}
+    services, procedures = _wanted(request)
+    first, last = _dates(request)
+    return Question(
+        trace=trace,
+        origin=_origin(origin),
+        payer=_payer(payer, payer_number),
+        provider=_provider(provider),
+        subscriber=_person(holder, member),
+        dependent=None if itself else _person(patient, ""),
+        relationship="" if itself else _RELATIONS.get(relation, _OTHER),
+        group=next((one["value"] for one in coverage.get("class", ()) if "group" in {code for _, code in _codings(one.get("type"))}), ""),
+        service_types=services,
+        procedures=procedures,
+        first=first,
+        last=last,
+    )
+
+
+def _payer(payer: Json, number: str) -> Party:
+    number = number or next((one["value"] for one in payer.get("identifier", ()) if one.get("value")), "")
+    if not number:
+        raise X12Error("the payer has no number (Organization.identifier)", Place(6, "NM1", 9))
+    return Party(_plain(payer.get("name", ""), 60), number, PAYER_QUALIFIER)
+
+
+def _provider(provider: Json) -> Party:
+    number = next((one["value"] for one in provider.get("identifier", ()) if one.get("system") == NPI and one.get("value")), "")
+    if not number:
+        raise X12Error(f"the provider has no NPI (identifier of {NPI})", Place(8, "NM1", 9))
+    name = provider.get("name", "")
+    if isinstance(name, str):
+        return Party(_plain(name, 60), number, NPI_QUALIFIER)
+    person = _person(provider, "")
+    return Party(person.family, number, NPI_QUALIFIER, person.given)
+
+
+def _member(coverage: Json, holder: Json) -> str:
+    """The member number: of the Coverage, else what identifies holder or Coverage as a member (type MB)."""
+    named = (
+        one for one in (*coverage.get("identifier", ()), *holder.get("identifier", ())) if "MB" in {code for _, code in _codings(one.get("type"))}
+    )
+    number = str(coverage.get("subscriberId") or next((one["value"] for one in named if one.get("value")), ""))
+    if not number and not (holder.get("name") and holder.get("birthDate")):
+        raise X12Error("neither a member number (Coverage.subscriberId) nor name and date of birth of the subscriber are known", Place(11, "NM1", 9))
+    return number
+
+
+def _person(person: Json, member: str) -> Person:
+    names = sorted(person.get("name", ()), key=lambda name: name.get("use") != "official")
+    name: Json = names[0] if names else {}
+    given = [_plain(text, 35) for text in name.get("given", ())]
+    address: Json = next(iter(person.get("address", ())), {})
+    return Person(
+        family=_plain(name.get("family", ""), 60),
+        given=given[0] if given else "",
+        middle=given[1][:25] if len(given) > 1 else "",
+        suffix=_plain(" ".join(name.get("suffix", ())), 10),
+        member=member,
+        born=person.get("birthDate", "").replace("-", "") if len(person.get("birthDate", "")) == 10 else "",
+        gender=_GENDERS.get(person.get("gender", ""), ""),
+        lines=tuple(filter(None, (_plain(line, 55) for line in address.get("line", ())[:2]))),
+        city=_plain(address.get("city", ""), 30),
+        state=_plain(address.get("state", ""), 2) if len(address.get("state", "")) == 2 else "",
+        postal=re.sub(r"[^A-Z0-9]", "", address.get("postalCode", "").upper())[:15],
+    )
+
+
+def _wanted(request: Json) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    services = dict.fromkeys(code for item in request.get("item", ()) for system, code in _codings(item.get("category")) if system == SERVICE_TYPES)
+    asked = (pair for item in request.get("item", ()) for pair in _codings(item.get("productOrService")))
+    procedures = dict.fromkeys((_PROCEDURES[system], code) for system, code in asked if system in _PROCEDURES)
+    return tuple(services) or (() if procedures else (ASKED_FIRST,)), tuple(procedures)
+
+
+def _dates(request: Json) -> tuple[str, str]:
+    period = request.get("servicedPeriod", {})
+    first, last = ((request.get("servicedDate") or period.get(end, ""))[:10].replace("-", "") for end in ("start", "end"))
+    whole = [day for day in (first, last) if len(day) == 8]
+    return (whole[0], whole[-1]) if whole else ("", "")
+
+
+def _codings(concept: Json | None) -> Iterable[tuple[str, str]]:
+    return [(coding.get("system", ""), coding["code"]) for coding in (concept or {}).get("coding", ()) if coding.get("code")]
+
+
+def _origin(text: str) -> str:
+    """Ten characters: as they are, or after a 9 (a number of our own kind) and filled with zeros."""
+    return text if len(text) == 10 else ("9" + re.sub(r"[^A-Za-z0-9]", "", text).upper()[:9]).ljust(10, "0")
+
+
+def _plain(text: str, width: int) -> str:
+    """In X12's basic character set, at most `width` characters."""
+    bare = unicodedata.normalize("NFKD", text.replace("ß", "ss")).encode("ascii", "ignore").decode().upper()
+    return " ".join(_UNSENT.sub(" ", bare).split())[:width].rstrip()

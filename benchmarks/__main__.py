@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import api, completeness, corpus, documents, intake, mapping, validation
+from benchmarks import api, completeness, corpus, documents, intake, mapping, validation, x12
 
 DEFAULT = Path(__file__).parents[1] / "fixtures/v2/ref_i12/breast-second-opinion/input.hl7"
 
@@ -35,6 +35,12 @@ def main() -> None:
         table.add_column(column, justify="right")
     for size in documents.measure():
         table.add_row(str(size.megabytes), f"{size.seconds * 1e3:,.0f}", f"{size.ratio:.2f}")
+    console.print(table)
+    table = Table(title=f"An X12 271 of {x12.segments(x12.CASE.read_bytes())} segments: one thread", title_justify="left")
+    for column in ("step", "µs an answer", "answers/s", "wanted"):
+        table.add_column(column, justify="right" if column != "step" else "left")
+    for rate in x12.measure():
+        table.add_row(rate.name, f"{rate.seconds * 1e6:,.0f}", f"{1 / rate.seconds:,.0f}", f"≥ {rate.wanted:,}" if rate.wanted else "")
     console.print(table)
     table = Table(title="Bytes to acknowledgement: MLLP over a real socket, SQLite with synchronous=FULL", title_justify="left")
     for column in ("connections", "messages", "messages/s", "p50 ms", "p99 ms"):

@@ -11,7 +11,7 @@ from fhir_gateway.cases import machine, messageevent
 from fhir_gateway.cases.checklist import compile_checklist
 from fhir_gateway.settings import Settings
 from mappers.v2.messages.registry import MESSAGES
-from profiles import plandefinitions, searchparameters
+from profiles import plandefinitions, searchparameters, x12codes
 from tests.docs import mapping_pages
 from tests.docs.tables import NOTE, section, table
 
@@ -30,6 +30,7 @@ def pages() -> dict[str, str]:
         "segments.md": mapping_pages.segments(),
         "code-tables.md": mapping_pages.code_tables(),
         "disagreements.md": mapping_pages.disagreements(),
+        "rejections.md": rejections(),
         "case-states.md": case_states(),
         "checklists.md": checklists(),
     }
@@ -43,6 +44,17 @@ def settings() -> str:
         ("setting", "default", "meaning"),
         rows,
     )
+
+
+def rejections() -> str:
+    rows = (
+        (f"`{one.code}`", one.means, one.who, one.do, f"by itself after {one.retry} minutes" if one.retry else "")
+        for one in x12codes.shipped().rejections.values()
+    )
+    intro = (
+        "What a payer's refusal (AAA03 of a 271) means, who puts it right, and what to do. When to ask again is the payer's own word (AAA04) first."
+    )
+    return table("Rejections", intro, ("code", "means", "who", "what to do", "asked again"), rows)
 
 
 def error_tree() -> str:

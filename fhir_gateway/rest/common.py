@@ -10,6 +10,8 @@ import msgspec
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Scope
 
 from fhir_gateway.bodies import KEPT_BYTES, Cut, TooLarge, read_body
 from fhir_gateway.errors import GatewayError, MediaTypeError, NotFoundError, TooLargeError
@@ -27,7 +29,22 @@ Result = TypeVar("Result")
 
 
 class LookedRoute(APIRoute):
-    """A route whose JSON answer, a refusal too, is laid out for people when they ask for it (`_pretty=true`, search.html#summary)."""
+    """A route whose JSON answer, a refusal too, is laid out for people when they ask for it (`_pretty=true`, search.html#summary).
+
+    An address of another shape is passed over before the costly comparison: there are dozens of routes, and each request is held against them in turn.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:
+        super().__init__(path, endpoint, **more)
+        self._slashes = path.count("/")
+        self._operation = "$" in path
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """As Starlette, for an address with as many parts and, for an operation, with a dollar sign."""
+        path = scope["path"]
+        if not scope.get("root_path") and (path.count("/") != self._slashes or (self._operation and "$" not in path)):
+            return Match.NONE, {}
+        return super().matches(scope)
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         """The route's handler, its answer laid out."""

@@ -16,8 +16,9 @@ from mappers.x12.envelope import Envelope, compose
 from mappers.x12.loops import Loop, loops
 from mappers.x12.place import Finding, Place, X12Error
 from mappers.x12.question import Party, Person, Question, ask, asked
-from mappers.x12.reader import Group, Interchange, Transaction, read, write
+from mappers.x12.reader import Interchange, read, write
 from mappers.x12.segment import Segment, Separators
+from mappers.x12.sets import Group, Transaction
 
 __all__ = [
     "Answer",

@@ -14,12 +14,13 @@ from typing import Final
 from mappers.result import Json
 from mappers.x12 import parties
 from mappers.x12.dates import PLAN_DATES, plan_period, serviced
-from mappers.x12.items import NO, PLAN, YES, in_force, items
+from mappers.x12.items import PLAN, in_force, items
 from mappers.x12.loops import Loop, loops
 from mappers.x12.place import Finding, X12Error
-from mappers.x12.reader import Transaction
 from mappers.x12.rejections import errors
 from mappers.x12.segment import Segment
+from mappers.x12.sets import Transaction
+from mappers.x12.standing import NO, YES
 from mappers.x12.values import day, extension
 from profiles.eligibility import CHANNEL, DISCLAIMER, INDETERMINATE, OTHER_PAYER, PAYER_CONTACT
 from profiles.x12codes import Codes, shipped

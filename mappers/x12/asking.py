@@ -44,7 +44,6 @@ def question(
     """
     relation = next((code for _, code in _codings(coverage.get("relationship"))), "")
     itself = relation in _SELF
-    member = _member(coverage, patient if itself else subscriber or {})
     holder = patient if itself else subscriber or {}
     services, procedures = _wanted(request)
     first, last = _dates(request)
@@ -53,10 +52,10 @@ def question(
         origin=_origin(origin),
         payer=_payer(payer, payer_number),
         provider=_provider(provider),
-        subscriber=_person(holder, member),
+        subscriber=_person(holder, _member(coverage, holder)),
         dependent=None if itself else _person(patient, ""),
         relationship="" if itself else _RELATIONS.get(relation, _OTHER),
-        group=next((one["value"] for one in coverage.get("class", ()) if "group" in {code for _, code in _codings(one.get("type"))}), ""),
+        group=_group(coverage),
         service_types=services,
         procedures=procedures,
         first=first,
@@ -91,6 +90,10 @@ def _member(coverage: Json, holder: Json) -> str:
     if not number and not (holder.get("name") and holder.get("birthDate")):
         raise X12Error("neither a member number (Coverage.subscriberId) nor name and date of birth of the subscriber are known", Place(11, "NM1", 9))
     return number
+
+
+def _group(coverage: Json) -> str:
+    return next((str(one["value"]) for one in coverage.get("class", ()) if "group" in {code for _, code in _codings(one.get("type"))}), "")
 
 
 def _person(person: Json, member: str) -> Person:

@@ -1,7 +1,6 @@
 """EB loops (2110C/D) of one person → insurance.item: one for each service type that answered, one more where a plan answers apart for out of network.
 
-What two EBs of one item contradict each other about is not decided here: the item is indeterminate and keeps both.
-Source: 005010X279A1, EB01 (element 1390), EB03 (1365), EB11, EB12, EB13.
+Source: 005010X279A1, EB01 (element 1390), EB03 (1365), EB11, EB12, EB13. Whether an item is in force is left to `standing`, its costs to `amounts`.
 """
 
 from __future__ import annotations
@@ -10,37 +9,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from mappers.result import Json
-from mappers.x12.amounts import benefits, notes, tells_amount, unit
+from mappers.x12.amounts import benefits, tells_amount, unit
 from mappers.x12.loops import Loop
-from mappers.x12.parties import reference
 from mappers.x12.place import Finding, X12Error
-from mappers.x12.values import coding, extension
+from mappers.x12.standing import told
+from mappers.x12.values import coding
 from profiles.eligibility import (
     BENEFIT_UNIT,
-    DISCLAIMER,
-    IN_FORCE,
-    INDETERMINATE,
-    KEPT,
     NETWORK,
-    NETWORK_PROVIDER,
-    NETWORK_RESTRICTED,
-    SECOND_OPINION_REQUIRED,
     SERVICE_TYPES,
 )
 from profiles.x12codes import Codes
 
-MAX_BENEFITS: Final = 5_000
+MAX_BENEFITS: Final = 10_000
+"""Benefits of one person, each service type of each EB counted."""
 MAX_SERVICES: Final = 99
 PLAN: Final = "30"
-YES: Final = frozenset("12345")
-NO: Final = frozenset("678")
-EXCLUDED: Final = frozenset("IEO")
-RESTRICTED: Final = {
-    "N": "the providers named",
-    "L": "the primary care provider",
-    "MC": "the managed care coordinator",
-    "X": "the facility named",
-}
 ABOUT_THE_ANSWER: Final = frozenset("PR")
 """EB01 that speaks of the whole answer (disclaimer, another payer) and makes no item."""
 _TEXTS: Final = frozenset("DEF")
@@ -62,10 +46,9 @@ class Told(NamedTuple):
 def items(loops: Sequence[Loop], codes: Codes, findings: list[Finding]) -> list[Told]:
     """The items, in the order in which the payer first named their service types; in network before out of network.
 
-    Raises X12Error over MAX_BENEFITS loops or MAX_SERVICES repetitions of EB03.
+    Raises X12Error over MAX_BENEFITS, or over MAX_SERVICES repetitions of EB03.
     """
-    if len(loops) > MAX_BENEFITS:
-        raise X12Error(f"more than {MAX_BENEFITS:,} benefits of one person", loops[MAX_BENEFITS].segments[0].where())
+    count = 0
     groups: dict[Subject, list[Loop]] = {}
     for loop in loops:
         eb = loop.segments[0]
@@ -73,15 +56,17 @@ def items(loops: Sequence[Loop], codes: Codes, findings: list[Finding]) -> list[
             services = dict.fromkeys(eb.repeats(3) or [""])
             if len(services) > MAX_SERVICES:
                 raise X12Error(f"more than {MAX_SERVICES} service types in one element", eb.where(3))
+            if (count := count + len(services)) > MAX_BENEFITS:
+                raise X12Error(f"more than {MAX_BENEFITS:,} benefits of one person", eb.where())
             for service in services:
                 groups.setdefault((service, eb.raw(13)), []).append(loop)
     return [_item(subject, side, part, codes, findings) for subject, group in groups.items() for side, part in _by_side(group)]
 
 
-def in_force(told: Iterable[Told]) -> tuple[bool | None, str]:
+def in_force(made: Iterable[Told]) -> tuple[bool | None, str]:
     """What the items say of the plan as a whole: yes, no, or None and why nobody can say. The plan's own service type (30) goes before the others."""
     words: dict[str, set[str]] = {}
-    for one in told:
+    for one in made:
         if one.verdict:
             words.setdefault(one.service, set()).add(one.verdict)
     said = {service: "both" if "both" in found else "yes" if "yes" in found else "no" for service, found in words.items()}
@@ -106,8 +91,8 @@ def _by_side(group: list[Loop]) -> Iterator[tuple[tuple[str, ...], list[Loop]]]:
 
 def _item(subject: Subject, sides: tuple[str, ...], group: list[Loop], codes: Codes, findings: list[Finding]) -> Told:
     service, procedure = subject
-    told, verdict, excluded = _told(group)
-    made: Json = {"extension": told} if told else {}
+    extensions, verdict, excluded = told(group)
+    made: Json = {"extension": extensions} if extensions else {}
     if service or not procedure:
         known = {"coding": [coding(SERVICE_TYPES, service, codes.display("1365", service))]} if service else {"text": "Service type not said"}
         made["category"] = known
@@ -127,51 +112,6 @@ def _item(subject: Subject, sides: tuple[str, ...], group: list[Loop], codes: Co
     if (required := _authorisation({eb.value(11) for eb in ebs})) is not None:
         made["authorizationRequired"] = required
     return Told(made, service, verdict)
-
-
-def _told(group: list[Loop]) -> tuple[list[Json], str, bool]:
-    """The extensions of an item, its verdict, and whether the payer excludes it."""
-    told, verdict, excluded = _standing(group)
-    kinds = {loop.segments[0].value(1) for loop in group}
-    if "Q" in kinds:
-        told.append(extension(SECOND_OPINION_REQUIRED, "Boolean", True))
-    told += _restrictions(group)
-    for loop in group:
-        if not tells_amount(loop.segments[0]):
-            told += notes(loop, DISCLAIMER)
-    return told, verdict, excluded
-
-
-def _standing(group: list[Loop]) -> tuple[list[Json], str, bool]:
-    """In force, excluded, or undecided with the reason; answers that contradict each other are kept as they are."""
-    ebs = [loop.segments[0] for loop in group]
-    kinds = {eb.value(1) for eb in ebs}
-    yes, no, excluded, unclear = kinds & YES, kinds & NO, kinds & EXCLUDED, "V" in kinds
-    if yes and (no or excluded or unclear):
-        kept = [extension(KEPT, "String", str(eb)) for eb in ebs if eb.value(1) in YES | NO | EXCLUDED | {"V"}]
-        return [extension(INDETERMINATE, "String", "the payer's answers for this service type contradict each other"), *kept], "both", False
-    told = [extension(IN_FORCE, "Boolean", bool(yes))] if yes or no else []
-    if not (yes or no or excluded) and (why := _unclear(kinds)):
-        told.append(extension(INDETERMINATE, "String", why))
-    return told, "yes" if yes else "no" if no else "", bool(excluded)
-
-
-def _unclear(kinds: set[str]) -> str:
-    """Why an item that nobody decided can't be decided; "" when it tells something else."""
-    if "V" in kinds:
-        return "the payer could not process the question for this service type"
-    return "the payer refers to another entity for this service type" if kinds == {"U"} else ""
-
-
-def _restrictions(group: list[Loop]) -> Iterator[Json]:
-    ebs = [loop.segments[0] for loop in group]
-    if words := list(dict.fromkeys(RESTRICTED[eb.value(1)] for eb in ebs if eb.value(1) in RESTRICTED)):
-        yield extension(NETWORK_RESTRICTED, "String", "; ".join(words))
-    for loop in group:
-        if loop.segments[0].value(1) in {*RESTRICTED, "Q"}:
-            for named in loop.inner("2120"):
-                if provider := reference(named.segments[0]):
-                    yield extension(NETWORK_PROVIDER, "Reference", provider)
 
 
 def _benefits(costs: list[Loop], codes: Codes, findings: list[Finding]) -> Json:

@@ -14,8 +14,8 @@ from itertools import takewhile
 from typing import Final
 
 from mappers.x12.place import X12Error
-from mappers.x12.reader import Transaction
 from mappers.x12.segment import Segment
+from mappers.x12.sets import Transaction
 
 LEVELS: Final = {"20": "A", "21": "B", "22": "C", "23": "D"}
 """HL03 (element 735) → the letter of the loop."""

@@ -12,8 +12,8 @@ from typing import Final
 from mappers.x12.envelope import Envelope, Row, compose
 from mappers.x12.loops import Loop, loops
 from mappers.x12.place import X12Error
-from mappers.x12.reader import Transaction
 from mappers.x12.segment import Segment
+from mappers.x12.sets import Transaction
 
 KIND: Final = "270"
 NPI_QUALIFIER: Final = "XX"

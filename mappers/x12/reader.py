@@ -8,12 +8,13 @@ Loops are left to `loops`, meaning to `answer`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 from mappers.x12.place import Finding, Place, X12Error
 from mappers.x12.segment import Segment, Separators
+from mappers.x12.sets import Group, Transaction, sort
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 MAX_SEGMENTS: Final = 250_000
@@ -21,27 +22,6 @@ _BLANKS: Final = "\ufeff \t\r\n"
 """What may stand before a segment: line ends, blanks, and the byte order mark of a text file."""
 _SEGMENT_ID: Final = re.compile(r"[A-Z][A-Z0-9]{1,2}")
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_ISA_WIDTHS: Final = (3, 2, 10, 2, 10, 2, 15, 2, 15, 6, 4, 1, 5, 9, 1, 1, 1)
-_OUTSIDE_GROUPS: Final = frozenset({"TA1", "TA3", "ISB", "ISE"})
-
-
-@dataclass(slots=True)
-class Transaction:
-    """One transaction set, ST to SE. kind: ST01 (`271`); control: ST02; version: ST03, else GS08 (`005010X279A1`)."""
-
-    segments: list[Segment]
-    kind: str
-    control: str
-    version: str
-    group: Segment
-
-
-@dataclass(slots=True)
-class Group:
-    """One functional group, GS to GE."""
-
-    header: Segment
-    transactions: list[Transaction] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -102,9 +82,8 @@ def _interchange(text: str, at: int, number: int, codec: str) -> tuple[Interchan
     trailer = _trailer(separators).search(text, at)
     end = text.find(separators.terminator, trailer.end()) + 1 if trailer else len(text)
     segments = _segments(text[at : end or len(text)], separators, number)
-    made = Interchange(separators, codec, segments, [], [])
-    _open(made)
-    return made, end
+    groups, findings = sort(segments)
+    return Interchange(separators, codec, segments, groups, findings), end
 
 
 @lru_cache(maxsize=64)
@@ -165,58 +144,3 @@ def _refuse_controls(elements: list[str], number: int, separators: Separators) -
     for position, text in enumerate(elements):
         if any(mark not in separators for mark in _CONTROLS.findall(text)):
             raise X12Error("control characters or a line break inside the element", Place(number, elements[0], position))
-
-
-def _open(interchange: Interchange) -> None:
-    """Sort the segments into groups and transaction sets, checking the envelopes."""
-    header, *rest = interchange.segments
-    _check_header(header, interchange.findings)
-    group: Group | None = None
-    transaction: Transaction | None = None
-    closed = False
-    for segment in rest:
-        name = segment.id
-        if closed:
-            raise X12Error("it stands after the end of the interchange (IEA)", segment.where())
-        if transaction is not None:
-            if name in ("ST", "GS", "GE", "ISA", "IEA"):
-                raise X12Error("the transaction set before it has no end (SE)", segment.where())
-            transaction.segments.append(segment)
-            if name == "SE":
-                _compare(segment, len(transaction.segments), transaction.control, interchange.findings)
-                transaction = None
-        elif name == "ST" and group:
-            transaction = Transaction([segment], segment.value(1), segment.value(2), segment.value(3) or group.header.value(8), group.header)
-            group.transactions.append(transaction)
-        elif name == "GS" and not group:
-            interchange.groups.append(group := Group(segment))
-        elif name == "GE" and group:
-            _compare(segment, len(group.transactions), group.header.value(6), interchange.findings)
-            group = None
-        elif name == "IEA" and not group:
-            _compare(segment, len(interchange.groups), header.value(13), interchange.findings)
-            closed = True
-        elif group or name not in _OUTSIDE_GROUPS:
-            raise X12Error("it can't stand here: expected is ISA, GS, ST … SE, GE, IEA", segment.where())
-    if not closed:
-        lacking = "SE" if transaction else "GE" if group else "IEA"
-        raise X12Error(f"the file breaks off after this segment: {lacking} is missing", interchange.segments[-1].where())
-
-
-_COUNTED: Final = {"SE": ("segments", "ST02"), "GE": ("transaction sets", "GS06"), "IEA": ("functional groups", "ISA13")}
-
-
-def _compare(trailer: Segment, count: int, control: str, findings: list[Finding]) -> None:
-    """A trailer's count and control number against what stands before it."""
-    said, number = trailer.value(1), trailer.value(2)
-    what, header = _COUNTED[trailer.id]
-    if said != str(count) and said.lstrip("0") != str(count):
-        findings.append(Finding("error", f"the count is wrong: there are {count} {what}; something may be lacking", trailer.where(1)))
-    if number != control:
-        findings.append(Finding("error", f"the control number is not that of {header}", trailer.where(2)))
-
-
-def _check_header(header: Segment, findings: list[Finding]) -> None:
-    for position, (width, text) in enumerate(zip(_ISA_WIDTHS, header.elements, strict=False)):
-        if len(text) != width:
-            findings.append(Finding("information", f"the element is not {width} characters wide", header.where(position)))

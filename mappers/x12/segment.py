@@ -43,9 +43,10 @@ class Segment:
 
     def value(self, element: int, component: int = 1) -> str:
         """First repetition's component without blanks around it, "" when absent."""
-        text = self.raw(element)
-        if not text:
-            return ""
+        elements = self.elements
+        text = elements[element] if element < len(elements) else ""
+        if not text or text.isalnum():
+            return text if component == 1 else ""
         if self.separators.repetition and self.separators.repetition in text:
             text = text.split(self.separators.repetition, 1)[0]
         if self.separators.component in text:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from fhir_gateway.validation import validate
 from mappers import x12
 from mappers.x12 import X12Error
+from mappers.x12 import items as limits
 from profiles import x12codes
-from profiles.eligibility import BENEFIT_PERIOD, DISCLAIMER, IN_FORCE, INDETERMINATE, OTHER_PAYER, REMAINING, RETRY_AFTER, WHO_FIXES
+from profiles.eligibility import BENEFIT_PERIOD, DISCLAIMER, IN_FORCE, INDETERMINATE, KEPT, OTHER_PAYER, REMAINING, RETRY_AFTER, WHO_FIXES
 from tests.x12.build import BEGIN, PAYER, PROVIDER, SUBSCRIBER, answer, interchange, only, transaction_set
 
 Json = dict[str, Any]
@@ -59,6 +60,13 @@ def test_in_force_is_said_only_where_the_payer_says_it(benefits, inforce) -> Non
     one = insurance(*benefits)
     assert one.get("inforce") is inforce
     assert bool(extended(one, INDETERMINATE)) is (inforce is None)
+
+
+@pytest.mark.parametrize("second", ["6", "V", "I", "E"])
+def test_two_answers_for_one_service_type_that_disagree_are_both_kept_and_neither_stands(second) -> None:
+    (item,) = insurance("EB*1**98", f"EB*{second}**98")["item"]
+    assert extended(item, KEPT) == ["EB*1**98", f"EB*{second}**98"]
+    assert extended(item, INDETERMINATE) and not extended(item, IN_FORCE) and "excluded" not in item
 
 
 def test_a_service_type_that_is_inactive_in_a_plan_in_force_is_not_covered() -> None:
@@ -186,6 +194,12 @@ def test_what_is_no_answer_is_refused_with_its_place(raw, place) -> None:
     with pytest.raises(X12Error) as refused:
         x12.answers(only(raw))
     assert refused.value.where.short == place
+
+
+def test_benefits_of_one_person_are_bounded(monkeypatch) -> None:
+    monkeypatch.setattr(limits, "MAX_BENEFITS", 3)
+    with pytest.raises(X12Error, match="more than 3 benefits"):
+        x12.answers(only(answer("EB*1**30^98", "EB*B**30^98***27*30")))
 
 
 def test_codes_are_added_by_configuration() -> None:

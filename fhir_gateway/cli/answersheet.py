@@ -44,7 +44,7 @@ def sheet(response: Json) -> RenderableType:
     """Everything the answer says, nothing it does not: what is unknown is called unknown."""
     parts: list[RenderableType] = [_head(response)]
     for insurance in response.get("insurance", ()):
-        parts += [_standing(insurance)]
+        parts += [_standing(response, insurance)]
         if items := insurance.get("item"):
             parts.append(_items(items, included="yes" if insurance.get("inforce") and not _from_x12(response) else "not said"))
     if errors := response.get("error"):
@@ -68,12 +68,14 @@ def _head(response: Json) -> Text:
     return line.append("\n" + "   ".join(facts), style="not bold")
 
 
-def _standing(insurance: Json) -> Text:
+def _standing(response: Json, insurance: Json) -> Text:
     inforce, why = insurance.get("inforce"), "; ".join(map(_plain, _values(insurance, INDETERMINATE)))
     word = _either(inforce, "yes", "no", "unknown")
     line = Text("plan in force: ").append(word, style=_COLOURS.get(word, "yellow"))
     if period := _period(insurance.get("benefitPeriod")):
         line.append(f"   {period}")
+    if number := _held(response, insurance["coverage"]).get("subscriberId"):
+        line.append(f"   member {_plain(number)}")
     if why:
         line.append(f"   {why}")
     for name in _values(insurance, OTHER_PAYER):
@@ -174,8 +176,7 @@ def _errors(errors: Iterable[Json]) -> Table:
 
 def _named(response: Json, reference: Json) -> str:
     """A person or organisation by name and number, as far as the response itself says."""
-    id = reference.get("reference", "").removeprefix("#")
-    held: Json = next((one for one in response.get("contained", ()) if one.get("id") == id), {})
+    held = _held(response, reference)
     name = held.get("name", "")
     if isinstance(name, list):
         name = next((one.get("text") or " ".join([*one.get("given", ()), one.get("family", "")]) for one in name), "")
@@ -185,6 +186,12 @@ def _named(response: Json, reference: Json) -> str:
         f"born {held['birthDate']}" if held.get("birthDate") else "",
     ]
     return ", ".join(filter(None, (*map(_plain, said), f"no. {_plain(number)}" if number else "")))
+
+
+def _held(response: Json, reference: Json) -> Json:
+    """The contained resource a reference means, {} where it means another."""
+    id = reference.get("reference", "")
+    return next((one for one in response.get("contained", ()) if f"#{one.get('id')}" == id), {})
 
 
 def _contact(point: Any) -> str:

@@ -62,7 +62,7 @@ def answers(transaction: Transaction, asked: Asked = _FROM_FILE, codes: Codes | 
     if transaction.kind != KIND:
         raise X12Error("the transaction set is no answer to an eligibility question (271)", transaction.segments[0].where(1))
     tree = loops(transaction)
-    found = [_answer(tree, path, asked, codes or shipped()) for path in _paths(tree)]
+    found = [_answer(transaction, tree, path, asked, codes or shipped()) for path in _paths(tree)]
     if not found:
         raise X12Error("the answer holds no payer (HL with level 20)", transaction.segments[0].where())
     return found
@@ -82,7 +82,7 @@ def _paths(tree: Loop) -> Iterator[list[Loop]]:
         yield from below([payer])
 
 
-def _answer(tree: Loop, path: list[Loop], asked: Asked, codes: Codes) -> Answer:
+def _answer(transaction: Transaction, tree: Loop, path: list[Loop], asked: Asked, codes: Codes) -> Answer:
     findings: list[Finding] = []
     entities = {level.name[-1]: entity for level in path for entity in level.entities[:1]}
     person = entities.get(path[-1].name[-1]) if path[-1].name[-1] in "CD" else None
@@ -96,7 +96,7 @@ def _answer(tree: Loop, path: list[Loop], asked: Asked, codes: Codes) -> Answer:
     made |= {"status": "active", "purpose": list(asked.purpose)}
     made["patient"] = asked.patient or ({"reference": "#patient"} if person else {"type": "Patient", "display": "Not named in the answer"})
     made |= serviced(_dates(person, told), findings)
-    made["created"] = asked.created or _created(tree, path[0])
+    made["created"] = asked.created or _created(tree, transaction.group, findings)
     made["request"] = asked.request or _request(tree, traces)
     made["outcome"] = ("partial" if insured.get("item") else "error") if failed else "complete"
     made["insurer"] = asked.insurer or {"reference": "#payer"}
@@ -191,11 +191,17 @@ def _contained(entities: dict[str, Loop], person: Loop | None, insured: Json, as
     return {"contained": made} if made else {}
 
 
-def _created(tree: Loop, level: Loop) -> str:
+def _created(tree: Loop, group: Segment, findings: list[Finding]) -> str:
+    """BHT04, else GS04."""
     bht = tree.first("BHT")
-    if bht is None or not (made := day(bht.value(4))):
-        raise X12Error("the date of the answer (BHT04, CCYYMMDD) is missing or no date", (bht or level.segments[0]).where(4 if bht else None))
-    return made
+    if bht and (made := day(bht.value(4))):
+        return made
+    if made := day(group.value(4)):
+        findings.append(
+            Finding("error", "the date of the answer (BHT04, CCYYMMDD) is missing or no date", (bht or tree.segments[0]).where(4 if bht else None))
+        )
+        return made
+    raise X12Error("the date of the answer is missing or no date, in BHT04 and here", group.where(4))
 
 
 def _request(tree: Loop, traces: Sequence[Segment]) -> Json:

@@ -25,6 +25,7 @@ MAX_BENEFITS: Final = 10_000
 """Benefits of one person, each service type of each EB counted."""
 MAX_SERVICES: Final = 99
 PLAN: Final = "30"
+"""The service type of the plan as a whole, which an EB that names neither service type nor procedure is about."""
 ABOUT_THE_ANSWER: Final = frozenset("PR")
 """EB01 that speaks of the whole answer (disclaimer, another payer) and makes no item."""
 _TEXTS: Final = frozenset("DEF")
@@ -53,7 +54,7 @@ def items(loops: Sequence[Loop], codes: Codes, findings: list[Finding]) -> list[
     for loop in loops:
         eb = loop.segments[0]
         if eb.value(1) not in ABOUT_THE_ANSWER and (eb.value(1) != "U" or eb.raw(3)):
-            services = dict.fromkeys(eb.repeats(3) or [""])
+            services = dict.fromkeys(eb.repeats(3) or ["" if eb.raw(13) else PLAN])
             if len(services) > MAX_SERVICES:
                 raise X12Error(f"more than {MAX_SERVICES} service types in one element", eb.where(3))
             if (count := count + len(services)) > MAX_BENEFITS:
@@ -93,9 +94,8 @@ def _item(subject: Subject, sides: tuple[str, ...], group: list[Loop], codes: Co
     service, procedure = subject
     extensions, verdict, excluded = told(group)
     made: Json = {"extension": extensions} if extensions else {}
-    if service or not procedure:
-        known = {"coding": [coding(SERVICE_TYPES, service, codes.display("1365", service))]} if service else {"text": "Service type not said"}
-        made["category"] = known
+    if service:
+        made["category"] = {"coding": [coding(SERVICE_TYPES, service, codes.display("1365", service))]}
     else:
         made["productOrService"] = _procedure(procedure, group[0])
     if excluded:

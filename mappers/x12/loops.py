@@ -20,7 +20,6 @@ from mappers.x12.sets import Transaction
 LEVELS: Final = {"20": "A", "21": "B", "22": "C", "23": "D"}
 """HL03 (element 735) → the letter of the loop."""
 _STARTS: Final = frozenset({"HL", "NM1", "EB", "EQ", "III", "LS", "LE", "SE"})
-_ABOVE: Final = {"B": "A", "C": "B", "D": "C"}
 
 
 class Loop:
@@ -114,10 +113,10 @@ class _Builder:
         if letter is None:
             raise X12Error("the level is none of 20 payer, 21 provider, 22 subscriber, 23 dependent", segment.where(3))
         above, parent = self.numbered.get(segment.value(2), ("", self.root))
-        if letter in _ABOVE and above != _ABOVE[letter]:
-            raise X12Error(f"the level above it (HL02) must name an HL of loop 2000{_ABOVE[letter]}", segment.where(2))
+        if letter != "A" and not "" < above < letter:
+            raise X12Error("the level above it (HL02) must be the number of an HL of a higher level", segment.where(2))
         self.letter = letter
-        self.here = self.level = self.add(parent if letter in _ABOVE else self.root, "2000", segment)
+        self.here = self.level = self.add(self.root if letter == "A" else parent, "2000", segment)
         self.numbered[segment.value(1)] = (letter, self.level)
         self.entity = self.benefit = None
 

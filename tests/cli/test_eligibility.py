@@ -46,6 +46,7 @@ def told(capsys: pytest.CaptureFixture[str], file: str | Path, **options: Any) -
         ("named-providers", ["restricted to: the providers named", "KOFI OSEI 1111111112"]),
         ("aaa-42", ["2100A AAA", "42", "payer", "after 15 min"]),
         ("aaa-75", ["plan in force: unknown", "patient", "Correct and send again"]),
+        ("dependent", ["TEO MARLOWE, born 2009-05-02", "plan in force: yes   from 2026-03-01   member MH4471902"]),
         ("two-answers", ["INES MARLOWE", "BOLA ADEYEMI"]),
     ],
 )

@@ -128,6 +128,24 @@ def test_dates_of_plan_and_service_and_what_is_no_date() -> None:
     assert "benefitPeriod" not in found.response["insurance"][0] and found.findings
 
 
+def test_an_answer_without_its_date_has_that_of_its_group_and_a_finding() -> None:
+    (found,) = x12.answers(only(answer("EB*1**30").replace(b"SOG-0417*20260914", b"SOG-0417*20261399")))
+    assert found.response["created"] == "2026-09-14"
+    assert [finding.where.short for finding in found.findings] == ["BHT[4]04"]
+
+
+def test_what_names_neither_service_type_nor_procedure_is_about_the_plan() -> None:
+    one = insurance("EB*1*IND**MA", "EB*L", "LS*2120", "NM1*P3*1*OSEI*KOFI", "LE*2120", "EB*D*IND**MB*********HC:99245")
+    assert by_type({"item": one["item"][:1]}).keys() == {"30"} and one["inforce"] is True
+    assert one["item"][1]["productOrService"]["coding"][0]["code"] == "99245" and "category" not in one["item"][1]
+
+
+def test_a_subscriber_straight_below_the_payer_is_read() -> None:
+    raw = interchange(transaction_set([*BEGIN, *PAYER, "HL*2*1*22*0", *SUBSCRIBER[1:], "EB*1**30"]))
+    (found,) = x12.answers(only(raw))
+    assert found.response["insurance"][0]["inforce"] is True
+
+
 def test_a_silent_dependent_never_borrows_the_subscribers_answer() -> None:
     dependent = ["HL*4*3*23*0", "NM1*03*1*MARLOWE*TEO"]
     raw = interchange(transaction_set([*BEGIN, *PAYER, *PROVIDER, *SUBSCRIBER, "EB*1**30", *dependent]))
@@ -185,7 +203,7 @@ def test_an_error_beside_benefits_is_a_partial_answer() -> None:
     ("raw", "place"),
     [
         (answer("EB*1**30").replace(b"ST*271", b"ST*270"), "ST[3]01"),
-        (answer("EB*1**30").replace(b"BHT*0022*11*SOG-0417*20260914", b"BHT*0022*11*SOG-0417*2026-09-14"), "BHT[4]04"),
+        (answer("EB*1**30").replace(b"20260914", b"2026-09-14"), "GS[2]04"),
         (interchange(transaction_set(BEGIN)), "ST[3]"),
         (answer(f"EB*1**{'^'.join(map(str, range(100)))}"), "EB[15]03"),
     ],

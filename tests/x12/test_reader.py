@@ -134,7 +134,7 @@ def test_loops_follow_the_hierarchy_and_lose_nothing() -> None:
     ("old", "new", "place"),
     [
         (b"HL*3*2*22*0", b"HL*3*2*99*0", "HL[10]03"),
-        (b"HL*3*2*22*0", b"HL*3*1*22*0", "HL[10]02"),
+        (b"HL*3*2*22*0", b"HL*3*7*22*0", "HL[10]02"),
         (b"HL*3*2*22*0", b"REF*ZZ*1", "EB[15]"),
     ],
 )

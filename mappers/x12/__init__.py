@@ -5,7 +5,7 @@
         for transaction in interchange.transactions:
             for answer in answers(transaction, Asked(…)): # a CoverageEligibilityResponse, the question's number, findings
 
-Whoever plays the payer reads a question with `asked` and answers with `compose`.
+Whoever plays the payer reads a question with `asked` and answers with `reply`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from mappers.x12.loops import Loop, loops
 from mappers.x12.place import Finding, Place, X12Error
 from mappers.x12.question import Party, Person, Question, ask, asked
 from mappers.x12.reader import Interchange, read, write
+from mappers.x12.reply import reply
 from mappers.x12.segment import Segment, Separators
 from mappers.x12.sets import Group, Transaction
 
@@ -43,5 +44,6 @@ __all__ = [
     "loops",
     "question",
     "read",
+    "reply",
     "write",
 ]

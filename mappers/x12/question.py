@@ -76,14 +76,14 @@ def ask(questions: Sequence[Question], envelope: Envelope) -> bytes:
 def _body(question: Question, envelope: Envelope) -> list[Row]:
     dependent = question.dependent
     rows: list[Row] = [("BHT", "0022", "13", question.trace, f"{envelope.made:%Y%m%d}", f"{envelope.made:%H%M}")]
-    rows += [("HL", "1", "", "20", "1"), _party("PR", question.payer)]
-    rows += [("HL", "2", "1", "21", "1"), _party("1P", question.provider)]
+    rows += [("HL", "1", "", "20", "1"), party("PR", question.payer)]
+    rows += [("HL", "2", "1", "21", "1"), party("1P", question.provider)]
     rows += [("HL", "3", "2", "22", "1" if dependent else "0")]
     trace = ("TRN", "1", question.trace, question.origin)
     rows += [] if dependent else [trace]
-    rows += _person("IL", question.subscriber, question.group)
+    rows += person("IL", question.subscriber, question.group)
     if dependent:
-        rows += [("HL", "4", "3", "23", "0"), trace, *_person("03", dependent, "")]
+        rows += [("HL", "4", "3", "23", "0"), trace, *person("03", dependent, "")]
         rows += [("INS", "N", question.relationship)] if question.relationship else []
     if question.first:
         same = question.first == question.last
@@ -93,17 +93,19 @@ def _body(question: Question, envelope: Envelope) -> list[Row]:
     return rows
 
 
-def _party(role: str, party: Party) -> Row:
-    return ("NM1", role, "1" if party.given else "2", party.name, party.given, "", "", "", party.qualifier, party.number)
+def party(role: str, named: Party) -> Row:
+    """NM1 of a payer (PR) or provider (1P)."""
+    return ("NM1", role, "1" if named.given else "2", named.name, named.given, "", "", "", named.qualifier, named.number)
 
 
-def _person(role: str, person: Person, group: str) -> list[Row]:
-    number = ("MI", person.member) if person.member else ()
-    rows: list[Row] = [("NM1", role, "1", person.family, person.given, person.middle, "", person.suffix, *number)]
+def person(role: str, named: Person, group: str) -> list[Row]:
+    """NM1, REF, N3, N4 and DMG of a subscriber (IL) or dependent (03)."""
+    number = ("MI", named.member) if named.member else ()
+    rows: list[Row] = [("NM1", role, "1", named.family, named.given, named.middle, "", named.suffix, *number)]
     rows += [("REF", "6P", group)] if group else []
-    rows += [("N3", *person.lines)] if person.lines else []
-    rows += [("N4", person.city, person.state, person.postal)] if person.city else []
-    rows += [("DMG", "D8" if person.born else "", person.born, person.gender)] if person.born or person.gender else []
+    rows += [("N3", *named.lines)] if named.lines else []
+    rows += [("N4", named.city, named.state, named.postal)] if named.city else []
+    rows += [("DMG", "D8" if named.born else "", named.born, named.gender)] if named.born or named.gender else []
     return rows
 
 

@@ -19,6 +19,8 @@ YES: Final = frozenset("12345")
 NO: Final = frozenset("678")
 EXCLUDED: Final = frozenset("IEO")
 UNCLEAR: Final = "V"
+_TOLD: Final = frozenset({*YES, *NO, *EXCLUDED, UNCLEAR, "D", "F", "L", "MC", "N", "Q", "U", "X"})
+"""EB01 that have a home elsewhere in the item; others are kept verbatim."""
 RESTRICTED: Final = {
     "N": "the providers named",
     "L": "the primary care provider",
@@ -35,7 +37,9 @@ def told(group: list[Loop]) -> tuple[list[Json], str, bool]:
         found.append(extension(SECOND_OPINION_REQUIRED, "Boolean", True))
     found += _restrictions(group)
     for loop in group:
-        if not tells_amount(loop.segments[0]):
+        eb = loop.segments[0]
+        if not tells_amount(eb):
+            found += [extension(KEPT, "String", str(eb))] if eb.value(1) not in _TOLD or eb.value(10) else []
             found += notes(loop, DISCLAIMER)
     return found, verdict, excluded
 

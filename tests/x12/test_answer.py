@@ -118,6 +118,12 @@ def test_amounts_are_read_or_kept_as_text_with_a_finding_never_guessed(eb, allow
     assert [finding.where.short for finding in found.findings] == places
 
 
+@pytest.mark.parametrize("eb", ["EB*H**98", "EB*J**98***23*100", "EB*F**98***34***DY*20", "EB*B**98"])
+def test_what_has_no_home_in_fhir_is_kept_as_sent(eb) -> None:
+    (item,) = insurance(eb)["item"]
+    assert extended(item, KEPT) == [eb] and "benefit" not in item
+
+
 def test_dates_of_plan_and_service_and_what_is_no_date() -> None:
     found = mapped("EB*1**30", "DTP*291*RD8*20260101-20261231", "DTP*472*RD8*20260901-20260930")
     assert found.response["insurance"][0]["benefitPeriod"] == {"start": "2026-01-01", "end": "2026-12-31"}

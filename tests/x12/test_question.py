@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fhir_gateway.validation import validate
 from mappers import x12
 from mappers.x12 import Envelope, Party, Person, Question, Separators, X12Error
 from tests.x12.test_reader import marks
@@ -148,3 +149,25 @@ def test_what_is_asked_is_what_a_payer_reads(several, chosen) -> None:
     (read,) = x12.read(x12.ask(several, replace(ENVELOPE, separators=Separators(*chosen))))
     assert read.findings == []
     assert [one for transaction in read.transactions for one in x12.asked(transaction)] == several
+
+
+PAYER_SIDE = Envelope("PAYERTEST", "SOGCLINIC", 9, MADE)
+
+
+@settings(max_examples=30)
+@given(questions)
+def test_a_reply_gives_back_who_was_asked_about_and_the_number_of_the_question(one) -> None:
+    raw = x12.reply(one, [("EB", "1", "", "30")], PAYER_SIDE)
+    (read,) = x12.read(raw)
+    (answer,) = x12.answers(read.transactions[0])
+    assert (read.findings, answer.findings, answer.traces, answer.submitted) == ([], (), (one.trace,), one.trace)
+    assert answer.response["insurance"][0]["inforce"] is True
+    assert validate(answer.response) == []
+
+
+@pytest.mark.parametrize("level", ["A", "B", "C"])
+def test_a_rejection_stands_in_the_loop_of_whom_it_is_about(level) -> None:
+    (read,) = x12.read(x12.reply(question(), [("AAA", "N", "", "42", "R")], PAYER_SIDE, level))
+    (answer,) = x12.answers(read.transactions[0])
+    assert [one["extension"][0]["valueString"] for one in answer.response["error"]] == [f"2100{level} AAA"]
+    assert validate(answer.response) == []

@@ -119,9 +119,9 @@ def _content(e: Entry, supply: Input, docket: Docket) -> tuple[ItemState, str] |
         refusal = permission.says(e, docket.sources, docket.clinic, docket.policy.purposes, docket.at)
         return ("not-acceptable", refusal) if refusal else None
     if e.type == "CoverageEligibilityResponse":
-        return money.eligibility(e)
+        return (money.of_another_policy if supply.counts_when else money.eligibility)(e.resource, docket.plans)
     if e.type == "ClaimResponse":
-        return money.authorisation(e)
+        return money.authorisation(e.resource, docket.plans)
     if supply.complete_when and docket.truth(supply.complete_when, e.resource) is not True:
         return "not-acceptable", "incomplete"
     return None

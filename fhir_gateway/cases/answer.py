@@ -49,6 +49,25 @@ ROUTE_PARTS: Final = (
     ("inNetwork", "valueBoolean"),
     ("reason", "valueCode"),
 )
+# Beyond PRODUCT: one parameter `money`, what the payer said of the Coverage that pays first, in words and with where to read it whole.
+MONEY_PARTS: Final = (
+    ("payer", "valueString"),
+    ("coverage", "valueReference"),
+    ("checkedAt", "valueDateTime"),
+    ("validUntil", "valueDate"),
+    ("answeredBy", "valueCode"),
+    ("request", "valueReference"),
+    ("response", "valueReference"),
+    ("raw", "valueReference"),
+    ("eligibility", "valueString"),
+    ("network", "valueString"),
+    ("authorisation", "valueString"),
+    ("share", "valueString"),
+    ("mandated", "valueString"),
+    ("disclaimer", "valueString"),
+    ("problem", "valueString"),
+    ("nextStep", "valueString"),
+)
 
 
 def flat(evaluation: Evaluation, checklist: Checklist) -> Json:
@@ -146,6 +165,8 @@ def _parameters(answer: Json) -> Json:
     if route := answer["case"].get("route"):
         reviewers = {"reviewer": [one["role"] for one in route["reviewers"]]}
         parameters.append({"name": "route", "part": _parts(route | reviewers, ROUTE_PARTS)})
+    if money := answer.get("money"):
+        parameters.append({"name": "money", "part": _parts(money, MONEY_PARTS)})
     return {"resourceType": "Parameters", "id": PARAMETERS, "parameter": parameters}
 
 

@@ -6,12 +6,12 @@ which records arrived decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from fhir_gateway.cases import machine
+from fhir_gateway.cases import machine, money, permission
 from fhir_gateway.cases.acceptance import Verdict, belongs, verdict
 from fhir_gateway.cases.custody import physical, says
 from fhir_gateway.cases.days import midnight, plus
@@ -20,7 +20,6 @@ from fhir_gateway.cases.docket import Docket
 from fhir_gateway.cases.facts import decide_by
 from fhir_gateway.cases.gates import gates
 from fhir_gateway.cases.model import CaseFile, Evaluation, GapStatus, ItemState, Judgement, Moment, Policy
-from fhir_gateway.cases.permission import UNDECIDED
 from fhir_gateway.cases.requirement import Checklist, Input, Part, Requirement
 
 # Which of several records speaks for an item: the higher the better, the newest among equals.
@@ -35,6 +34,12 @@ GAP_STATUS: Final[dict[ItemState, GapStatus]] = {
 }
 
 WITHDRAWN: Final = frozenset({"retracted", "cancelled"})
+# Types of which the newest answer speaks and not the best, and the reasons of one that leaves the word to an older.
+DECISIVE: Final[Mapping[str, Collection[str]]] = {
+    "Consent": permission.UNDECIDED,
+    "CoverageEligibilityResponse": money.UNDECIDED,
+    "ClaimResponse": money.UNDECIDED,
+}
 ABSENT: Final = Verdict("missing")
 
 
@@ -132,8 +137,8 @@ def _supplied(supply: Input, item: Requirement, docket: Docket) -> Verdict:
             suggested.append(_suggestion(verdict(e, supply, item, docket), docket, item))
     if not found:
         return max(suggested, key=_preference, default=ABSENT)
-    if supply.type == "Consent":
-        return _decisive(found)
+    if supply.type in DECISIVE:
+        return _decisive(found, DECISIVE[supply.type])
     if supply.count > 1 or supply.lookback is not None:
         return _series(found, supply, docket)
     best = max(found, key=_preference)
@@ -149,10 +154,10 @@ def _suggestion(one: Verdict, docket: Docket, item: Requirement) -> Verdict:
     return one
 
 
-def _decisive(found: list[Verdict]) -> Verdict:
-    """Of several consents the newest that settles the matter: a later refusal outweighs an older permission."""
+def _decisive(found: list[Verdict], undecided: Collection[str]) -> Verdict:
+    """Of several answers the newest that settles the matter: a later refusal outweighs an older permission. undecided: reasons that settle nothing."""
     newest_first = sorted(found, key=lambda one: one.entries[0].order, reverse=True)
-    settled = next((one for one in newest_first if one.reason not in UNDECIDED and one.state != "received"), None)
+    settled = next((one for one in newest_first if one.reason not in undecided and one.state != "received"), None)
     chosen = settled or max(found, key=_preference)
     if chosen.good and settled is newest_first[0]:
         return chosen

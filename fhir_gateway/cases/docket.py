@@ -18,6 +18,7 @@ from fhir_gateway.cases.expression import Expression
 from fhir_gateway.cases.facts import facts
 from fhir_gateway.cases.matching import match
 from fhir_gateway.cases.model import CaseFile, Code, Json, Moment, Policy, Record
+from fhir_gateway.cases.money import Plans
 from fhir_gateway.cases.opinion import is_opinion
 from fhir_gateway.cases.permission import identity
 from fhir_gateway.cases.requirement import Checklist, Input, Requirement
@@ -46,11 +47,12 @@ class Docket:
         self._reports = {e.reference: e for e in self.entries if e.type == "DiagnosticReport"}
         self.withdrawn = self._withdrawn()
         live = [e for e in self.entries if e.reference not in self.withdrawn]
-        self.facts: Mapping[str, Any] = facts(case, live, checklist.questions, at, policy)
         self.sources = frozenset().union(
             *(identity(x) for x in walk(case.referral, "requester")), {r.sender.casefold() for r in case.records if r.sender}
         )
         self.clinic = policy.clinic | frozenset().union(*(identity(x) for x in walk(case.referral, "performer")))
+        self.plans = Plans.of({e.reference: e.resource for e in live if e.type == "Coverage"}, self.anchor, at, self.clinic)
+        self.facts: Mapping[str, Any] = facts(case, live, checklist.questions, at, policy, self.plans)
         self._by_code: dict[str, dict[Code, list[Entry]]] = defaultdict(lambda: defaultdict(list))
         self._by_type: dict[str, list[Entry]] = defaultdict(list)
         self._by_link: dict[str, list[Entry]] = defaultdict(list)

@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any, Final
 
+from fhir_gateway.cases import money
 from fhir_gateway.cases.days import Span, span
 from fhir_gateway.cases.evidence import LOINC, Entry, answers, codings, walk
 from fhir_gateway.cases.model import CaseFile, Code, Json, Moment, Policy
+from fhir_gateway.cases.money import Plans
 from profiles.canonical import canonical
 
 VARIABLES: Final[dict[str, str]] = {
@@ -27,7 +29,7 @@ VARIABLES: Final[dict[str, str]] = {
     "languages": "languages the documents held say they are in",
     "clinicLanguage": "the language the clinic reads",
     "coverages": "Coverage resources",
-    "eligibility": "CoverageEligibilityResponse resources",
+    "eligibility": "the newest CoverageEligibilityResponse that says something of the Coverage that pays first",
     "procedures": "Procedure resources",
 }
 
@@ -64,7 +66,7 @@ def diagnoses(case: CaseFile) -> list[Code]:
     return list(dict.fromkeys(reasons))
 
 
-def facts(case: CaseFile, entries: Iterable[Entry], questions: Iterable[str], at: Moment, policy: Policy) -> dict[str, Any]:
+def facts(case: CaseFile, entries: Iterable[Entry], questions: Iterable[str], at: Moment, policy: Policy, plans: Plans) -> dict[str, Any]:
     """Values for every variable: VARIABLES and one per question. An absent value is an empty list."""
     live = [e for e in entries if e.status not in GONE]
     found = diagnoses(case)
@@ -80,7 +82,7 @@ def facts(case: CaseFile, entries: Iterable[Entry], questions: Iterable[str], at
         "languages": sorted({e.language.lower() for e in live if e.language}),
         "clinicLanguage": policy.language.lower(),
         "coverages": [e.resource for e in live if e.type == "Coverage"],
-        "eligibility": [e.resource for e in live if e.type == "CoverageEligibilityResponse"],
+        "eligibility": money.counting(live, plans),
         "procedures": [e.resource for e in live if e.type == "Procedure" and e.status not in ("not-done", "unknown")],
     }
 

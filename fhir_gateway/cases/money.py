@@ -1,38 +1,117 @@
-"""What a payer's answer says for the money gate: eligibility in force, authorisation on file. DOMAIN 4.1 to 4.3.
+"""What a payer's answer says for the money gate: eligibility in force, network, authorisation on file. DOMAIN 4.1 to 4.3.
 
-"Indeterminate" is an answer and never becomes yes or no.
+"Indeterminate" is an answer and never becomes yes or no. An answer counts for the Coverage that pays first, as it was asked about, and for no other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final
+
+from fhir_gateway.cases.days import Span
+from fhir_gateway.cases.eligibility import IN, OUT, Insured, insured
 from fhir_gateway.cases.evidence import Entry, walk
-from fhir_gateway.cases.model import ItemState
+from fhir_gateway.cases.insured import digest, in_force, is_self_pay, primary
+from fhir_gateway.cases.model import ItemState, Json, Moment
+from fhir_gateway.cases.permission import identity
 
 Says = tuple[ItemState, str] | None
 """None: the answer is a plain yes."""
 
+UNDECIDED: Final = frozenset({"pended", "indeterminate", "policy-changed", "another-policy", "wrong-type", "retracted", "status-unknown"})
+"""Reasons of an answer that settles nothing: an older plain one still holds, for as long as it does."""
 
-def eligibility(entry: Entry) -> Says:
-    """CoverageEligibilityResponse: in force, not in force, still queued, or indeterminate (X12 EB01 V, an AAA error, no answer)."""
-    outcome = entry.resource.get("outcome")
-    if outcome in ("queued", "partial"):
+
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """The Coverages of a case. held: by reference; first: those that pay first on the day; clinic: names by which a plan may name the clinic.
+
+    lapsed: plans are held, and none of them holds on the day.
+    """
+
+    held: Mapping[str, Json] = field(default_factory=dict)
+    first: Collection[str] = ()
+    clinic: Collection[str] = ()
+    lapsed: bool = False
+
+    @classmethod
+    def of(cls, coverages: Mapping[str, Json], day: date, at: Moment, clinic: Collection[str]) -> Plans:
+        """As they pay on a day."""
+        coverages = {name: held for name, held in coverages.items() if held.get("status") != "entered-in-error"}
+        plans = [held for held in coverages.values() if not is_self_pay(held)]
+        lapsed = bool(plans) and all(in_force(held, Span(day, day), at.zone) is False for held in plans)
+        return cls(coverages, primary(coverages, day, at.zone), {name.casefold() for name in clinic}, lapsed)
+
+    def speaks_of(self, response: Json) -> tuple[Insured | None, str]:
+        """What a response says of the Coverage that pays first; or None and why it says nothing of it."""
+        said = insured(response)
+        ours = [one for one in said if not one.coverage or not self.held or one.coverage in self.first]
+        if said and not ours:
+            return None, "another-policy"
+        now = [one for one in ours if not one.checked or one.coverage not in self.held or one.checked == digest(self.held[one.coverage])]
+        if ours and not now:
+            return None, "policy-changed"
+        return next(iter(now), None), ""
+
+
+def eligibility(response: Json, plans: Plans) -> Says:
+    """CoverageEligibilityResponse: in force, covered and in network; or not; or still queued; or indeterminate (X12 EB01 V, an AAA error, no answer)."""
+    if response.get("outcome") in ("queued", "partial"):
         return "expected", "pended"
-    inforce = [value for value in walk(entry.resource, "insurance.inforce") if isinstance(value, bool)]
-    if outcome == "error" or not inforce:
+    said, why = plans.speaks_of(response)
+    if why:
+        return ("not-acceptable", "lapsed") if plans.lapsed else ("received", why)
+    if said is None or response.get("outcome") == "error" or said.inforce is None:
         return "received", "indeterminate"
-    if not any(inforce):
+    if said.inforce is False:
         return "not-acceptable", "not-in-force"
-    return None
+    return _service(said, plans)
 
 
-def authorisation(entry: Entry) -> Says:
+def of_another_policy(response: Json, plans: Plans) -> Says:
+    """Only whether the response is about the Coverage that pays first, as it is now; for items that look for one thing the payer may have said."""
+    _, why = plans.speaks_of(response)
+    return ("received", why) if why else None
+
+
+def authorisation(response: Json, plans: Plans) -> Says:
     """ClaimResponse: granted needs a complete outcome and a reference the payer will know it by."""
-    resource = entry.resource
-    if resource.get("use") != "preauthorization":
+    if response.get("use") != "preauthorization":
         return "not-acceptable", "wrong-type"
-    outcome = resource.get("outcome")
+    named = {str(name) for name in walk(response, "insurance.coverage.reference")}
+    if plans.held and named and not named & set(plans.first):
+        return "received", "another-policy"
+    outcome = response.get("outcome")
     if outcome in ("queued", "partial"):
         return "expected", "pended"
     if outcome == "error":
         return "not-acceptable", "denied"
-    return None if resource.get("preAuthRef") else ("received", "indeterminate")
+    return None if response.get("preAuthRef") else ("received", "indeterminate")
+
+
+def counting(entries: Collection[Entry], plans: Plans) -> list[Json]:
+    """The one eligibility response a case's conditions may ask about: the newest that settles something of the Coverage that pays first."""
+    asked = sorted((e for e in entries if e.type == "CoverageEligibilityResponse"), key=lambda e: e.order, reverse=True)
+    for e in asked:
+        says = eligibility(e.resource, plans)
+        if says is None or says[1] not in UNDECIDED:
+            return [e.resource]
+    return []
+
+
+def _service(said: Insured, plans: Plans) -> Says:
+    """The service itself, under a plan that is in force. An answer that names no service says nothing against it."""
+    if said.excluded:
+        return "not-acceptable", "excluded"
+    if said.unknown:
+        return "received", "indeterminate"
+    named = set().union(*(identity(provider) for provider in said.providers)) if said.providers else set()
+    if said.network == IN or named & set(plans.clinic):
+        return None
+    if named:
+        return "not-acceptable", "named-providers"
+    if said.network == OUT:
+        return "not-acceptable", "out-of-network"
+    return ("received", "network-unknown") if said.restricted else None

@@ -28,6 +28,7 @@ COLOURS = {
     "requested": "cyan",
     "expected": "cyan",
 }
+MONEY_TOPICS = ("eligibility", "network", "authorisation", "share", "mandated")
 GATES = {"satisfied": "green", "not-satisfied": "red", "indeterminate": "yellow"}
 
 
@@ -188,8 +189,8 @@ def flattened(guidance: dict[str, Any]) -> dict[str, Any]:
         parts: dict[str, Any] = {}
         for part in entry.get("part", ()):
             value = next((value for key, value in part.items() if key.startswith("value")), None)
-            if part["name"] == "suppliedBy":
-                parts.setdefault("suppliedBy", []).append(value)
+            if part["name"] in ("suppliedBy", "disclaimer", "problem"):
+                parts.setdefault(part["name"], []).append(value)
             else:
                 parts[part["name"]] = value
         if entry["name"] == "case":
@@ -198,6 +199,8 @@ def flattened(guidance: dict[str, Any]) -> dict[str, Any]:
             flat["gates"][parts["name"]] = parts
         elif entry["name"] == "item":
             flat["items"].append(parts)
+        elif entry["name"] == "money":
+            flat["money"] = parts
     return flat
 
 
@@ -210,6 +213,7 @@ def print_case(flat: dict[str, Any]) -> None:
         out.print(f"  {'goes to':11} {head['route']['serviceLine']}: {destination(head['route'])}", markup=False, soft_wrap=True)
     for name, gate in flat["gates"].items():
         out.print(f"  {name:11} {_gate(gate['state'])}  {gate.get('reason') or ''}")
+    _print_money(flat.get("money") or {})
     table = Table()
     for column in ("item", "state", "why", "due", "good until", "supplied by"):
         table.add_column(column, overflow="fold", no_wrap=column in ("state", "due", "good until"))
@@ -227,6 +231,33 @@ def print_case(flat: dict[str, Any]) -> None:
         out.print("Asked of the referrer; `fhir-gateway case answer` takes what is told:", markup=False)
     for question, wording in asked.items():
         out.print(f"  {question:32} {wording}", markup=False, soft_wrap=True)
+
+
+def _print_money(money: dict[str, Any]) -> None:
+    """What the payer said, in words; where to read it whole one step away."""
+    if not money:
+        return
+    asked = [
+        f"checked {money['checkedAt']}" if money.get("checkedAt") else "",
+        f"valid until {money['validUntil']}" if money.get("validUntil") else "",
+    ]
+    out.print(f"  {'insurance':11} {', '.join(filter(None, (money.get('payer') or 'payer not known', *asked)))}", markup=False, soft_wrap=True)
+    told = [money.get(topic) for topic in MONEY_TOPICS if money.get("response") or topic == "eligibility"]
+    lines = [*told, *_listed(money.get("problem")), *(f'The payer: "{text}"' for text in _listed(money.get("disclaimer")))]
+    for line in (*filter(None, lines), f"Next: {money['nextStep']}"):
+        out.print(f"  {'':11} {line}", markup=False, soft_wrap=True)
+    references = ", ".join(_whole(money[name]) for name in ("response", "request", "raw") if money.get(name))
+    if references:
+        out.print(f"  {'':11} {references}", markup=False, soft_wrap=True)
+
+
+def _listed(value: Any) -> list[str]:
+    """A part that may repeat; of a GuidanceResponse laid out flat the last stands alone."""
+    return value if isinstance(value, list) else [value] if value else []
+
+
+def _whole(value: Any) -> str:
+    return str(value.get("reference", "")) if isinstance(value, dict) else str(value)
 
 
 def _print_custody(flat: dict[str, Any]) -> None:

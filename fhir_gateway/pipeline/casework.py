@@ -21,6 +21,7 @@ from fhir_gateway.cases.facts import diagnoses
 from fhir_gateway.cases.model import CaseFile, Evaluation, Moment, Policy
 from fhir_gateway.cases.referral import is_referral, moved, second_opinion, tagged, task_for
 from fhir_gateway.cases.requirement import Checklist
+from fhir_gateway.coverage.section import section
 from fhir_gateway.errors import NotFoundError
 from fhir_gateway.events import event
 from fhir_gateway.pipeline.adoptions import adopt
@@ -122,7 +123,7 @@ class Casework:
         confirmed = second_opinion(held.file.referral, self.opinion_codes, held.file.task)
         if task is not None and (changed := tagged(task.resource, confirmed=confirmed, flagged=choice.flagged)):
             tx.on_behalf_of(Principal("gateway", task.owner)).resources.update(changed)
-        flat = self.directories.routed(tx, answer.flat(evaluation, checklist), held.file, choice.name, self.moment(at))
+        flat = self._told(tx, evaluation, checklist, held.file, choice.name, at)
         closed = evaluation.state in CLOSED
         end = expiry(task, self.settings.expire_days) if task is not None else None
         if end is not None and end < (evaluation.next_change or end + timedelta(1)):
@@ -187,7 +188,7 @@ class Casework:
     def _answer(self, tx: Transaction, case: Case, as_of: datetime | None, now: datetime) -> tuple[Json, Checklist]:
         """The kept answer while it holds, with the list it was judged by; a fresh one for another moment or when its time is up. Nothing is stored."""
         fresh = as_of is not None or case.evaluation is None or (case.next_change is not None and case.next_change <= now)
-        if not fresh and case.evaluation is not None and case.evaluation["case"].keys() >= {"base", "route"}:
+        if not fresh and case.evaluation is not None and "money" in case.evaluation:
             checklist = self.checklists.version(tx, case.checklist, case.evaluation["case"]["base"])
             if checklist is not None:
                 return case.evaluation, checklist
@@ -196,7 +197,13 @@ class Casework:
             raise NotFoundError("There was no such case then")
         lists = self.checklists.current(tx) if as_of is None else self.checklists.at(tx, as_of)
         choice, checklist, evaluation = self._evaluated(held.file, lists, as_of or now)
-        return self.directories.routed(tx, answer.flat(evaluation, checklist), held.file, choice.name, self.moment(as_of or now)), checklist
+        return self._told(tx, evaluation, checklist, held.file, choice.name, as_of or now), checklist
+
+    def _told(self, tx: Transaction, evaluation: Evaluation, checklist: Checklist, file: CaseFile, group: str, at: datetime) -> Json:
+        """The flat answer with the case's route and what a clerk reads of its money."""
+        moment = self.moment(at)
+        flat = self.directories.routed(tx, answer.flat(evaluation, checklist), file, group, moment)
+        return flat | {"money": section(file, flat, moment, self.policy.clinic)}
 
     def _evaluated(self, file: CaseFile, lists: Lists, at: datetime) -> tuple[Choice, Checklist, Evaluation]:
         choice = lists.chooser.choose(diagnoses(file))

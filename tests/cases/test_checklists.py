@@ -40,7 +40,7 @@ def test_all_sixteen_lists_with_their_176_items() -> None:
 def test_a_list_is_a_valid_plan_definition_that_says_it_is_a_starter_set(name: str) -> None:
     plan = plans()[name]
     assert validate(plan) == []
-    assert (plan["status"], plan["experimental"], plan["version"]) == ("draft", True, "1.0.0")
+    assert (plan["status"], plan["experimental"], plan["version"].split(".")[0]) == ("draft", True, "1")
     assert "starter set" in plan["description"]
     assert "Regenstrief" in plan["copyright"]
 

@@ -1,0 +1,145 @@
+"""A CoverageEligibilityResponse as the rules read it, whoever answered: one insurance of it, and the service type that speaks for a second opinion.
+
+Shape: `profiles/eligibility.py`. "Indeterminate" stays what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fhir_gateway.cases.evidence import codings, walk
+from fhir_gateway.cases.model import Json
+from profiles.eligibility import (
+    ANSWERING,
+    COVERAGE_CHECKED,
+    INDETERMINATE,
+    NETWORK_PROVIDER,
+    NETWORK_RESTRICTED,
+    SECOND_OPINION_REQUIRED,
+    SERVICE_TYPES,
+)
+
+IN: Final = "in"
+OUT: Final = "out"
+
+
+@dataclass(frozen=True, slots=True)
+class Insured:
+    """What a response says of one insurance. coverage: "Coverage/id" or "". checked: digest of the Coverage asked about, "" when nobody noted it.
+
+    item: what answers for a second opinion, {} when nothing does; service_type: its X12 code, "" when it names none. unknown: why nobody can say.
+    """
+
+    coverage: str
+    checked: str
+    inforce: bool | None
+    item: Json
+    service_type: str
+    unknown: str
+    items: tuple[Json, ...]
+
+    @property
+    def excluded(self) -> bool:
+        """Is the service not covered by the plan?"""
+        return self.item.get("excluded") is True
+
+    @property
+    def network(self) -> str:
+        """`in`, `out`, or "" where nobody said."""
+        found = {code for _, code in codings(self.item.get("network"))}
+        return IN if found == {IN} else OUT if found == {OUT} else ""
+
+    @property
+    def restricted(self) -> str:
+        """What the plan restricts the choice of provider to, "" for nothing."""
+        return str(extended(self.item, NETWORK_RESTRICTED) or "")
+
+    @property
+    def providers(self) -> list[Json]:
+        """References to the providers a plan names."""
+        return [found for found in extensions(self.item, NETWORK_PROVIDER) if isinstance(found, dict)]
+
+    @property
+    def authorisation(self) -> bool | None:
+        """Is prior authorisation required? None: unknown."""
+        found = self.item.get("authorizationRequired")
+        return found if isinstance(found, bool) else None
+
+    @property
+    def mandated(self) -> bool | None:
+        """Does the plan require a second opinion? None: it does not say."""
+        found = extended(self.item, SECOND_OPINION_REQUIRED)
+        return found if isinstance(found, bool) else None
+
+    @property
+    def disagreeing(self) -> list[str]:
+        """Service types that answer otherwise about being covered, in or out of network, or authorisation."""
+        mine = _plain(self.item)
+        return [service_type(one) for one in self.items if one is not self.item and not extended(one, INDETERMINATE) and _differs(mine, _plain(one))]
+
+
+def insured(response: Json) -> list[Insured]:
+    """Each insurance of a response, in its order."""
+    return [_insured(one) for one in walk(response, "insurance") if isinstance(one, dict)]
+
+
+def service_type(item: Json) -> str:
+    """The X12 code an item is about, "" when it names none. An item may name a product or service instead of a category."""
+    for concept in (item.get("category"), item.get("productOrService")):
+        for system, code in codings(concept):
+            if system in (SERVICE_TYPES, "") or "service-type" in system:
+                return code
+    return ""
+
+
+def extensions(element: Json, url: str) -> list[Any]:
+    """The values of an element's extensions of one url."""
+    return [
+        value
+        for one in walk(element, "extension")
+        if isinstance(one, dict) and one.get("url") == url
+        for name, value in one.items()
+        if name.startswith("value")
+    ]
+
+
+def extended(element: Json, url: str) -> Any:
+    """The value of the first extension of one url, None when there is none."""
+    return next(iter(extensions(element, url)), None)
+
+
+def _insured(one: Json) -> Insured:
+    items = tuple(item for item in walk(one, "item") if isinstance(item, dict))
+    item = _answering(items)
+    coverage = next((str(name) for name in walk(one, "coverage.reference")), "")
+    inforce = one.get("inforce")
+    return Insured(
+        coverage=coverage,
+        checked=str(extended(one, COVERAGE_CHECKED) or ""),
+        inforce=inforce if isinstance(inforce, bool) else None,
+        item=item,
+        service_type=service_type(item),
+        unknown=str(extended(one, INDETERMINATE) or extended(item, INDETERMINATE) or ""),
+        items=items,
+    )
+
+
+def _answering(items: Sequence[Json]) -> Json:
+    """The item nearest to a second opinion that says something; one nobody could answer only where there is no other."""
+    return min(items, key=_distance, default={})
+
+
+def _distance(item: Json) -> tuple[bool, int]:
+    code = service_type(item)
+    return extended(item, INDETERMINATE) is not None, ANSWERING.index(code) if code in ANSWERING else len(ANSWERING)
+
+
+def _plain(item: Json) -> tuple[Any, ...]:
+    network = tuple(sorted(code for _, code in codings(item.get("network"))))
+    return item.get("excluded"), network or None, item.get("authorizationRequired")
+
+
+def _differs(mine: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return any(a is not None and b is not None and a != b for a, b in zip(mine, other, strict=True))

@@ -1,0 +1,80 @@
+"""The `money` section of a case's answer: what the payer said of the Coverage that pays first, in words, with where to read it whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from fhir_gateway.cases.days import span
+from fhir_gateway.cases.eligibility import extended
+from fhir_gateway.cases.evidence import Entry, entry, walk
+from fhir_gateway.cases.insured import is_self_pay
+from fhir_gateway.cases.model import CaseFile, Moment
+from fhir_gateway.cases.money import UNDECIDED, Plans, eligibility
+from fhir_gateway.coverage import words
+from profiles.eligibility import CHANNEL, RAW_ANSWER, VALID_UNTIL
+
+Json = dict[str, Any]
+
+GONE: Final = frozenset({"entered-in-error", "cancelled", "draft"})
+
+
+def section(file: CaseFile, flat: Json, at: Moment, clinic: frozenset[str]) -> Json:
+    """What a clerk reads of the money of a case. flat: its answer so far, of which the items are used.
+
+    payer, coverage, checkedAt, validUntil, answeredBy, request, response, raw are null while nothing is known; coverages holds all in the order they pay.
+    """
+    plans = plans_of(file, flat, at, clinic)
+    shown = shown_of(file, plans, at)
+    response = shown.resource if shown else {}
+    said, _ = plans.speaks_of(response) if shown else (None, "")
+    items = {item["id"]: item for item in flat["items"]}
+    first = next(iter(plans.first), None)
+    return {
+        "payer": _payer(response, plans.held.get(first, {}) if first else {}),
+        "coverage": first,
+        "coverages": order(plans),
+        "checkedAt": response.get("created"),
+        "validUntil": extended(response, VALID_UNTIL),
+        "answeredBy": extended(response, CHANNEL),
+        "request": next(iter(walk(response, "request.reference")), None),
+        "response": shown.reference if shown else None,
+        "raw": next(iter(walk(extended(response, RAW_ANSWER) or {}, "reference")), None),
+        "eligibility": words.eligibility(response, said) if shown else "The payer has not been asked.",
+        "network": words.network(said),
+        "authorisation": words.authorisation(said, items.get(words.AUTHORISATION, {})),
+        "share": words.share(said),
+        "mandated": words.mandated(said),
+        "disclaimer": words.disclaimers(response, said),
+        "problem": words.problems(response, said),
+        "nextStep": words.next_step(items, response),
+    }
+
+
+def plans_of(file: CaseFile, flat: Json, at: Moment, clinic: frozenset[str]) -> Plans:
+    """The Coverages of a case as they pay on the day of its appointment, or today."""
+    day = span(flat["case"].get("appointment"), at.zone)
+    held = {r.reference: r.resource for r in file.records if r.resource.get("resourceType") == "Coverage"}
+    return Plans.of(held, day.low if day else at.today, at, clinic)
+
+
+def shown_of(file: CaseFile, plans: Plans, at: Moment) -> Entry | None:
+    """The response to show: the newest that settles something, else the newest of all."""
+    found = sorted(_responses(file, at), key=lambda e: e.order, reverse=True)
+    settling = (e for e in found if (says := eligibility(e.resource, plans)) is None or says[1] not in UNDECIDED)
+    return next(settling, next(iter(found), None))
+
+
+def order(plans: Plans) -> list[str]:
+    """All Coverages, the one that pays first first (Coverage.order; coordination of benefits)."""
+    names = [name for name, held in plans.held.items() if not is_self_pay(held)]
+    return sorted(names, key=lambda name: (name not in plans.first, plans.held[name].get("order") or 0, name))
+
+
+def _responses(file: CaseFile, at: Moment) -> Sequence[Entry]:
+    records = (r for r in file.records if r.resource.get("resourceType") == "CoverageEligibilityResponse")
+    return [entry(r, at.zone) for r in records if r.resource.get("status") not in GONE]
+
+
+def _payer(response: Json, coverage: Json) -> str | None:
+    return next((str(name) for name in (*walk(response, "insurer.display"), *walk(coverage, "payor.display"))), None)

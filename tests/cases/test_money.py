@@ -1,0 +1,165 @@
+"""Stories about the money gate: which answer counts, for which insurance, and what shuts the gate or leaves it open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fhir_gateway.cases.insured import digest
+from fhir_gateway.cases.model import Policy
+from profiles.eligibility import COVERAGE_CHECKED, INDETERMINATE, NETWORK_PROVIDER, NETWORK_RESTRICTED, SERVICE_TYPES
+from tests.cases.story import Case, answers, item_task
+
+Json = dict[str, Any]
+
+
+def coverage(name: str = "plan", **changes: Any) -> Json:
+    held = {"resourceType": "Coverage", "id": name, "status": "active", "payor": [{"display": "Acme Health"}], "subscriberId": "M-77"}
+    return held | {"period": {"start": "2026-01-01"}} | changes
+
+
+def service(code: str = "20", **content: Any) -> Json:
+    return {"category": {"coding": [{"system": SERVICE_TYPES, "code": code}]}, "authorizationRequired": False, **content}
+
+
+def network(code: str) -> Json:
+    return {"network": {"coding": [{"code": code}]}}
+
+
+def response(
+    *items: Json, about: Json | None = None, name: str = "elig", on: str = "2026-09-03", inforce: bool | None = True, **content: Any
+) -> Json:
+    asked = about or coverage()
+    one: Json = {"coverage": {"reference": f"Coverage/{asked['id']}"}, "extension": [{"url": COVERAGE_CHECKED, "valueString": digest(asked)}]}
+    one |= {} if inforce is None else {"inforce": inforce}
+    made = {"resourceType": "CoverageEligibilityResponse", "id": name, "status": "active", "created": on, "outcome": "complete"}
+    return made | {"insurance": [one | {"item": list(items)}]} | content
+
+
+def money(case: Case, at: str = "2026-09-10") -> tuple[str, str | None]:
+    evaluation = case.evaluation(at)
+    return evaluation.gates["money"].state, next(item.reason for item in evaluation.items if item.item == "coverage-eligibility")
+
+
+def restricted(*names: str) -> Json:
+    providers = [{"url": NETWORK_PROVIDER, "valueReference": {"display": name}} for name in names]
+    return {"extension": [{"url": NETWORK_RESTRICTED, "valueString": "named providers"}, *providers]}
+
+
+@pytest.mark.parametrize(
+    ("item", "gate", "reason"),
+    [
+        (service(), "satisfied", None),
+        (service(**network("in")), "satisfied", None),
+        (service(**network("out")), "not-satisfied", "out-of-network"),
+        (service(excluded=True), "not-satisfied", "excluded"),
+        (service(**restricted("Elsewhere Oncology")), "not-satisfied", "named-providers"),
+        (service(**restricted("Elsewhere Oncology", "The Clinic")), "satisfied", None),
+        (service(**restricted()), "indeterminate", "network-unknown"),
+        (service(extension=[{"url": INDETERMINATE, "valueString": "cannot process"}]), "indeterminate", "indeterminate"),
+    ],
+)
+def test_in_force_is_not_enough(item: Json, gate: str, reason: str | None) -> None:
+    case = Case(policy=Policy(clinic=frozenset({"the clinic"}))).receives(coverage(), response(item))
+    assert money(case) == (gate, reason)
+
+
+def test_the_service_type_nearest_to_a_second_opinion_answers_and_one_that_cannot_leaves_the_word() -> None:
+    unable = service("20", extension=[{"url": INDETERMINATE, "valueString": "cannot process"}])
+    assert money(Case().receives(coverage(), response(unable, service("98")))) == ("satisfied", None)
+    assert money(Case().receives(coverage(), response(service("30", excluded=True), service("20")))) == ("satisfied", None)
+
+
+def test_the_newest_plain_answer_speaks_and_an_error_leaves_the_word_to_it() -> None:
+    case = Case().receives(coverage(), response(service(), name="a", on="2026-09-01"))
+    case.receives(response(name="b", on="2026-09-02", outcome="error"))
+    assert money(case) == ("satisfied", None)
+    case.receives(response(name="c", on="2026-09-03", inforce=False))
+    assert money(case) == ("not-satisfied", "not-in-force")
+
+
+def test_a_replaced_policy_regresses_the_gate_until_it_is_asked_about() -> None:
+    case = Case().receives(coverage(), response(service()))
+    assert money(case)[0] == "satisfied"
+    changed = coverage(subscriberId="M-78")
+    case.receives(changed)
+    assert money(case) == ("indeterminate", "policy-changed")
+    case.receives(response(service(), about=changed, name="again", on="2026-09-09"))
+    assert money(case) == ("satisfied", None)
+
+
+def test_what_changes_no_question_changes_no_answer() -> None:
+    case = Case().receives(coverage(), response(service())).receives(coverage(order=1, identifier=[{"value": "x"}]))
+    assert money(case)[0] == "satisfied"
+
+
+@pytest.mark.parametrize("ended", [{"status": "cancelled"}, {"period": {"start": "2026-01-01", "end": "2026-09-05"}}])
+def test_a_lapsed_policy_shuts_the_gate(ended: Json) -> None:
+    case = Case().receives(coverage(), response(service())).receives(coverage(**ended))
+    assert money(case) == ("not-satisfied", "lapsed")
+
+
+def test_only_the_insurance_that_pays_first_counts() -> None:
+    first, second = coverage("first", order=1), coverage("second", order=2)
+    case = Case().receives(first, second, response(service(), about=second))
+    assert money(case) == ("indeterminate", "another-policy")
+    case.receives(response(service(), about=first, name="first"))
+    assert money(case) == ("satisfied", None)
+    case.receives(coverage("first", order=2), coverage("second", order=1))
+    assert money(case) == ("satisfied", None)
+
+
+def test_a_policy_that_has_run_out_gives_way_to_the_one_that_holds() -> None:
+    old = coverage("old", period={"start": "2025-01-01", "end": "2025-12-31"})
+    assert money(Case().receives(old, coverage(), response(service()))) == ("satisfied", None)
+
+
+def authorised(**content: Any) -> Json:
+    made = {"resourceType": "ClaimResponse", "id": "auth", "status": "active", "use": "preauthorization", "outcome": "complete", "preAuthRef": "PA-1"}
+    return made | content
+
+
+@pytest.mark.parametrize(
+    ("required", "held", "gate"),
+    [
+        (False, None, "satisfied"),
+        (True, None, "not-satisfied"),
+        (None, None, "indeterminate"),
+        (True, authorised(), "satisfied"),
+        (True, authorised(outcome="queued"), "indeterminate"),
+        (True, authorised(outcome="error"), "not-satisfied"),
+        (True, authorised(preAuthPeriod={"end": "2026-09-20"}), "not-satisfied"),
+        (True, authorised(insurance=[{"coverage": {"reference": "Coverage/other"}}]), "indeterminate"),
+    ],
+)
+def test_authorisation(required: bool | None, held: Json | None, gate: str) -> None:
+    item = service(authorizationRequired=required)
+    if required is None:
+        del item["authorizationRequired"]
+    case = Case().receives(coverage(), response(item), *([held] if held else [])).booked("2026-09-25T09:00:00-04:00")
+    assert money(case)[0] == gate
+
+
+def test_a_refusal_after_an_authorisation_shuts_the_gate_again() -> None:
+    case = Case().receives(coverage(), response(service(authorizationRequired=True)), authorised(created="2026-09-01"))
+    assert money(case)[0] == "satisfied"
+    assert money(case.receives(authorised(id="later", created="2026-09-05", outcome="error")))[0] == "not-satisfied"
+
+
+def test_an_answer_of_another_month_is_asked_again_and_is_no_refusal() -> None:
+    case = Case().receives(coverage(), response(service())).booked("2026-10-06T09:00:00-04:00")
+    assert money(case) == ("indeterminate", "stale")
+    assert money(case, "2026-10-02") == ("indeterminate", "stale")
+    assert money(case.receives(response(service(), name="october", on="2026-10-01")), "2026-10-02") == ("satisfied", None)
+
+
+def test_do_not_bill_my_plan_asks_no_payer() -> None:
+    case = Case().receives(coverage(), answers(self_pay=True))
+    assert money(case) == ("satisfied", None)
+
+
+def test_staff_may_do_without_the_network_with_a_reason() -> None:
+    case = Case().receives(coverage(), response(service(**network("out"))))
+    case.tasks.append(item_task("item-waiver", "coverage-eligibility", "completed", statusReason={"text": "exception agreed"}))
+    assert money(case)[0] == "satisfied"

@@ -113,14 +113,14 @@ def test_a_list_under_an_id_of_its_own_takes_the_place_of_the_shipped_one(told: 
 
 def test_a_list_for_a_new_cancer_takes_over_the_cases_the_base_list_stood_in_for(told: Told) -> None:
     told.receives(referral(diagnosis="C64.1"))
-    assert judged_by(told) == f"{BASE_URL}|1.0.0"
+    assert judged_by(told) == f"{BASE_URL}|1.1.0"
     puts(told, kidney())
     told.passes(seconds=1)
     (listed,) = told.cases()
     assert (listed["tumourGroup"], "clip-report" in items(told), "pathology-report" in items(told)) == ("kidney", True, True)
     puts(told, kidney(status="retired"))
     told.passes(seconds=1)
-    assert judged_by(told) == f"{BASE_URL}|1.0.0"
+    assert judged_by(told) == f"{BASE_URL}|1.1.0"
 
 
 def test_a_record_added_to_the_base_list_is_asked_of_every_cancer(told: Told) -> None:
@@ -134,11 +134,11 @@ def test_a_record_added_to_the_base_list_is_asked_of_every_cancer(told: Told) ->
 
 def test_a_list_may_name_the_version_of_the_base_it_derives_from(told: Told) -> None:
     told.receives(referral())
-    puts(told, breast(relatedArtifact=[{"type": "derived-from", "resource": f"{BASE_URL}|1.0.0"}]))
+    puts(told, breast(relatedArtifact=[{"type": "derived-from", "resource": f"{BASE_URL}|1.1.0"}]))
     puts(told, base_with("photo"))
     told.passes(seconds=1)
     assert "photo" not in items(told)
-    assert told.case()["case"]["base"] == f"{BASE_URL}|1.0.0"
+    assert told.case()["case"]["base"] == f"{BASE_URL}|1.1.0"
 
 
 def test_a_closed_case_keeps_the_list_it_was_judged_by(told: Told) -> None:

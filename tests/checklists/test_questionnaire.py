@@ -55,13 +55,13 @@ def test_every_list_becomes_a_legal_form_of_all_its_records_and_questions(name: 
 
 def test_a_form_names_the_list_it_came_from_and_changes_its_version_with_it_or_its_base() -> None:
     made = form("breast")
-    assert (made["url"], made["version"]) == ("urn:second-opinion-gateway:Questionnaire:breast", "1.0.0+1.0.0")
+    assert (made["url"], made["version"]) == ("urn:second-opinion-gateway:Questionnaire:breast", "1.0.0+1.1.0")
     assert [one["valueCanonical"] for one in made["extension"]] == [
         "urn:second-opinion-gateway:PlanDefinition:breast|1.0.0",
-        "urn:second-opinion-gateway:PlanDefinition:base|1.0.0",
+        "urn:second-opinion-gateway:PlanDefinition:base|1.1.0",
     ]
-    newer = compile_checklist(PLANS["breast"], {**PLANS["base"], "version": "1.1.0"})
-    assert questionnaire(newer, PLANS["breast"], answer_types())["version"] == "1.0.0+1.1.0"
+    newer = compile_checklist(PLANS["breast"], {**PLANS["base"], "version": "1.2.0"})
+    assert questionnaire(newer, PLANS["breast"], answer_types())["version"] == "1.0.0+1.2.0"
     own = compile_checklist({**PLANS["base"], "url": "https://clinic.example/lists/own"})
     assert questionnaire(own, PLANS["base"], answer_types())["url"] == "https://clinic.example/lists/own/questionnaire"
 
@@ -151,7 +151,7 @@ def test_a_list_the_clinic_edits_is_the_form_senders_get(told: Told) -> None:
     edited = {**plan, "version": "2.0.0", "status": "active", "action": actions}
     told.gateway.update(STAFF, "PlanDefinition", "breast", encode(edited), None)
     made = told.gateway.questionnaire(REFERRER, "breast")
-    assert made["version"] == "2.0.0+1.0.0" and "grade" not in {one["linkId"] for one in rows(made)}
+    assert made["version"] == "2.0.0+1.1.0" and "grade" not in {one["linkId"] for one in rows(made)}
     assert validate(made) == []
 
 

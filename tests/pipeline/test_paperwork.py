@@ -285,7 +285,7 @@ def test_an_answer_told_at_the_desk_settles_a_condition_and_says_who_wrote_it(to
     assert next(i for i in flat["items"] if i["id"] == "operative-note")["state"] == "not-applicable"
     (response,) = told.found("QuestionnaireResponse")
     assert validate(response) == [] and response["author"] == {"display": STAFF.name}
-    assert response["questionnaire"] == "urn:second-opinion-gateway:Questionnaire:breast|1.0.0+1.0.0"
+    assert response["questionnaire"] == "urn:second-opinion-gateway:Questionnaire:breast|1.0.0+1.1.0"
     assert acts(told, "QuestionnaireResponse", response["id"]) == [f"{STAFF.name} answer:surgery-done"]
     told.passes(hours=1)
     told.gateway.paperwork.answer(STAFF, "P-1", "surgery-done", "Yes")

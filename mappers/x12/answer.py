@@ -88,8 +88,8 @@ def _answer(transaction: Transaction, tree: Loop, path: list[Loop], asked: Asked
     person = entities.get(path[-1].name[-1]) if path[-1].name[-1] in "CD" else None
     told = person.inner("2110") if person else []
     traces = [trn for level in reversed(path) if level.name[-1] in "CD" for trn in level.named("TRN")]
-    failed = [error for level in path for loop in (level, *level.entities) for error in errors(loop, codes)]
-    failed += [error for loop in told for error in errors(loop, codes)]
+    refused = [error for level in path for loop in (level, *level.entities) for error in errors(loop, codes)]
+    failed = refused + [error for loop in told for error in errors(loop, codes)]
     insured = _insurance(person, entities, told, codes, findings)
     made: Json = {"resourceType": "CoverageEligibilityResponse", **_contained(entities, person, insured, asked)}
     made["extension"] = _extensions(entities.get("A"), told)
@@ -98,7 +98,8 @@ def _answer(transaction: Transaction, tree: Loop, path: list[Loop], asked: Asked
     made |= serviced(_dates(person, told), findings)
     made["created"] = asked.created or _created(tree, transaction.group, findings)
     made["request"] = asked.request or _request(tree, traces)
-    made["outcome"] = ("partial" if insured.get("item") else "error") if failed else "complete"
+    # An error about one service type beside the answer for others does not undo that answer; `partial` would promise more to come.
+    made["outcome"] = "error" if refused or (failed and not insured.get("item")) else "complete"
     made["insurer"] = asked.insurer or {"reference": "#payer"}
     if insured:
         made["insurance"] = [{**insured, "coverage": asked.coverage or {"reference": "#coverage"}}]

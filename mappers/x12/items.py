@@ -98,8 +98,8 @@ def _item(subject: Subject, sides: tuple[str, ...], group: list[Loop], codes: Co
         made["category"] = {"coding": [coding(SERVICE_TYPES, service, codes.display("1365", service))]}
     else:
         made["productOrService"] = _procedure(procedure, group[0])
-    if excluded:
-        made["excluded"] = True
+    if excluded or verdict == "yes":
+        made["excluded"] = excluded
     ebs = [loop.segments[0] for loop in group]
     if names := list(dict.fromkeys(eb.text(5) for eb in ebs if eb.text(5) and eb.value(1) not in _TEXTS)):
         made["name"] = "; ".join(names)

@@ -72,7 +72,7 @@ def test_two_answers_for_one_service_type_that_disagree_are_both_kept_and_neithe
 def test_a_service_type_that_is_inactive_in_a_plan_in_force_is_not_covered() -> None:
     items = by_type(insurance("EB*1**30", "EB*6**98"))
     assert items["98"]["excluded"] is True and extended(items["98"], IN_FORCE) == [False]
-    assert "excluded" not in items["30"]
+    assert items["30"]["excluded"] is False
 
 
 @pytest.mark.parametrize(
@@ -200,9 +200,10 @@ def test_when_to_ask_again_is_the_payers_word_before_the_tables(code, follow_up,
     assert [(d["value"], d["code"]) for d in extended(error, RETRY_AFTER)] == ([wait] if wait else [])
 
 
-def test_an_error_beside_benefits_is_a_partial_answer() -> None:
+def test_an_error_about_one_service_type_does_not_undo_the_answer_for_another() -> None:
     found = mapped("EB*1**30", "EB*V**20", "AAA*Y**62*C").response
-    assert (found["outcome"], found["error"][0]["extension"][0]["valueString"]) == ("partial", "2110C AAA")
+    assert (found["outcome"], found["error"][0]["extension"][0]["valueString"]) == ("complete", "2110C AAA")
+    assert mapped("AAA*N**75*C", "EB*1**30").response["outcome"] == "error"
 
 
 @pytest.mark.parametrize(

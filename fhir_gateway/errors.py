@@ -99,6 +99,12 @@ class NotTheClinicError(GatewayError):
     http, issue = 403, "forbidden"
 
 
+class NotOpenError(GatewayError):
+    """What a payer may not ask or do, whatever is held."""
+
+    http, issue = 403, "forbidden"
+
+
 class TooLargeError(GatewayError):
     http, issue, ack = 413, "too-long", "AR"
 

@@ -17,7 +17,7 @@ from fhir_gateway.cases.custody import physical, says
 from fhir_gateway.cases.days import midnight, plus
 from fhir_gateway.cases.decisions import still_to_come
 from fhir_gateway.cases.docket import Docket
-from fhir_gateway.cases.facts import decide_by
+from fhir_gateway.cases.facts import decide_by, pays_alone
 from fhir_gateway.cases.gates import gates
 from fhir_gateway.cases.model import CaseFile, Evaluation, GapStatus, ItemState, Judgement, Moment, Policy
 from fhir_gateway.cases.requirement import Checklist, Input, Part, Requirement
@@ -62,6 +62,7 @@ def evaluate(case: CaseFile, checklist: Checklist, at: Moment, policy: Policy = 
         decide_by=decide_by(case, dict(docket.facts), at),
         next_change=_next_change(items, checklist, docket),
         event=event,
+        self_pay=pays_alone(docket.facts),
     )
 
 

@@ -7,7 +7,7 @@ empty, which is what keeps "can't be decided" apart from "no".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from fhir_gateway.cases.evidence import LOINC, Entry, answers, codings, walk
 from fhir_gateway.cases.model import CaseFile, Code, Json, Moment, Policy
 from fhir_gateway.cases.money import Plans
 from profiles.canonical import canonical
+from profiles.selfpay import self_pay
 
 VARIABLES: Final[dict[str, str]] = {
     "patient": "the case's Patient",
@@ -98,6 +99,11 @@ def given(entries: Iterable[Entry]) -> dict[str, Any]:
                 if name.startswith("value"):
                     result |= {code: _plain(value) for system, code in e.codes if system == QUESTION_SYSTEM}
     return result
+
+
+def pays_alone(values: Mapping[str, Any]) -> bool:
+    """No plan is to be billed: a Coverage says self-pay, or the question `self-pay` was answered yes."""
+    return values.get("self-pay") is True or any(self_pay(coverage) for coverage in values["coverages"])
 
 
 def decide_by(case: CaseFile, values: dict[str, Any], at: Moment) -> date | None:

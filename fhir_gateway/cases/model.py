@@ -154,6 +154,7 @@ class Evaluation:
 
     state: the case state (DOMAIN 3.5) after the rule events the gates call for; event: that rule event, None when none is due.
     next_change: the earliest instant when time alone would change anything, None when it would not.
+    self_pay: the patient pays, or wants no plan to be billed.
     """
 
     case: str
@@ -167,6 +168,7 @@ class Evaluation:
     decide_by: date | None = None
     next_change: datetime | None = None
     event: str | None = None
+    self_pay: bool = False
 
     @property
     def open_items(self) -> tuple[Judgement, ...]:

@@ -21,6 +21,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "case": ("cases", "app"),
     "eligibility": ("eligibility", "eligibility"),
     "checklist": ("checklist", "app"),
+    "coverage": ("coverage", "app"),
     "inbox": ("inbox", "app"),
     "codes": ("codes", "app"),
     "replay": ("replay", "app"),

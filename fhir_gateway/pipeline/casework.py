@@ -128,7 +128,9 @@ class Casework:
         end = expiry(task, self.settings.expire_days) if task is not None else None
         if end is not None and end < (evaluation.next_change or end + timedelta(1)):
             flat["case"]["nextChange"] = end.isoformat()
-        tx.cases.save(case.service_request_id, flat, closed=closed, confirmed=confirmed, tumour_group=choice.name)
+        tx.cases.save(case.service_request_id, flat, closed=closed, confirmed=confirmed, tumour_group=choice.name, self_pay=evaluation.self_pay)
+        if evaluation.self_pay is not case.self_pay:
+            tx.shares.settle(case.patient_id)
         metrics.EVALUATIONS.labels(why).inc()
         event("case-evaluated", "debug", case=case.service_request_id, open_items=len(evaluation.open_items), why=why)
         return Judged(case, flat, held.file, task, choice.name)

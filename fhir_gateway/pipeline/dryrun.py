@@ -19,6 +19,7 @@ from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.codetables import CodeTables
 from fhir_gateway.pipeline.entries import entries_of
 from fhir_gateway.pipeline.search import searched
+from fhir_gateway.pipeline.payers import closed
 from fhir_gateway.pipeline.settle import settle
 from fhir_gateway.pipeline.translate import translated
 from fhir_gateway.security.principal import Principal
@@ -55,6 +56,7 @@ class DryRun:
 
     def bundle(self, raw: bytes, principal: Principal, base: str) -> Json:
         """The GuidanceResponse of the case this Bundle would open or complete. Raises the errors that sending it would raise."""
+        closed(principal, "$completeness")
         given = writes.given_object(raw)
         transaction = _as_transaction(given)
         issues = validate(transaction)

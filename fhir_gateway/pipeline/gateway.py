@@ -33,6 +33,7 @@ from fhir_gateway.pipeline.opinion import Opinions
 from fhir_gateway.pipeline.orphans import Orphans
 from fhir_gateway.pipeline.outgoing import Outgoing
 from fhir_gateway.pipeline.paperwork import Paperwork
+from fhir_gateway.pipeline.payers import Releases, closed
 from fhir_gateway.pipeline.replay import Replay
 from fhir_gateway.pipeline.results import RawMessage, Written
 from fhir_gateway.pipeline.search import matches, searched
@@ -84,6 +85,7 @@ class Gateway:
         self.outgoing = Outgoing(self.store, self.casework, settings, self.clock)
         self.bundles = BundleIntake(self.store, self.casework, settings, self.clock)
         self.operations = Operations(self.store, self.casework, settings, self.clock)
+        self.releases = Releases(self.store, self.clock)
         self.messaging = MessageIntake(self.store, self.casework, settings, self.clock)
 
     # Running
@@ -174,11 +176,15 @@ class Gateway:
     # FHIR
 
     def receive_bundle(self, raw: bytes, principal: Principal, base: str) -> tuple[int, bytes]:
-        """A transaction or batch: HTTP status and the answer's bytes."""
+        """A transaction or batch: HTTP status and the answer's bytes. Raises NotOpenError for a payer, whose Bundle is not kept: what is kept can be
+        worked on again by staff.
+        """
+        closed(principal, "A transaction or batch")
         return self.bundles.receive(raw, principal, base)
 
     def receive_message(self, raw: bytes, principal: Principal, base: str) -> tuple[int, bytes]:
-        """A message for $process-message: HTTP status and the answer's bytes."""
+        """A message for $process-message: HTTP status and the answer's bytes. Raises NotOpenError for a payer, as above."""
+        closed(principal, "$process-message")
         return self.messaging.receive(raw, principal, base)
 
     def create(self, principal: Principal, type: str, raw: bytes, condition: str | None) -> Written:
@@ -289,7 +295,8 @@ class Gateway:
         return guidance
 
     def questionnaire(self, principal: Principal, id: str) -> Json:
-        """What one checklist asks for, as a Questionnaire. Raises NotFoundError, GoneError."""
+        """What one checklist asks for, as a Questionnaire. Raises NotFoundError, GoneError, NotOpenError for a payer."""
+        closed(principal, "What the clinic asks of referrers")
         with translated(), self.store.snapshot(principal) as tx:
             form = form_of(tx, self.casework.checklists, id)
         self._audit(principal, "questionnaire", "PlanDefinition", id)
@@ -374,6 +381,8 @@ class Gateway:
         if not made.changed:
             return made
         after = self.casework.after(tx, [made.stored], self.clock())
+        if tx.principal.role == "payer":
+            return made  # a hint is about the case
         return replace(made, hint=after.hints.get(made.stored.reference, ""))
 
     def _run(self, principal: Principal, work: Callable[[Transaction], Result]) -> Result:

@@ -8,6 +8,7 @@ from fhir_gateway.cases import custody, machine
 from fhir_gateway.errors import ConflictError, TransitionError
 from fhir_gateway.pipeline.adoption import guard_plan, guard_plan_delete
 from fhir_gateway.pipeline.codetables import guard_map
+from fhir_gateway.pipeline.payers import closed, guard_payer
 from fhir_gateway.pipeline.subscriptions import guard_subscription
 from fhir_gateway.store import Transaction
 
@@ -16,8 +17,11 @@ Json = dict[str, Any]
 
 def guard_write(tx: Transaction, held: Json | None, resource: Json) -> None:
     """Raises TransitionError when a write on a case's Task or referral, or of a consignment, is no legal move, with the legal ones named; for
-    checklists see `guard_plan`, for ConceptMaps `guard_map`, for Subscriptions `guard_subscription`.
+    checklists see `guard_plan`, for ConceptMaps `guard_map`, for Subscriptions `guard_subscription`, for what payers
+    write `guard_payer`.
     """
+    if tx.principal.role == "payer":
+        guard_payer(tx, held, resource)
     kind = resource.get("resourceType")
     if kind == "PlanDefinition":
         guard_plan(tx, held, resource)
@@ -42,7 +46,11 @@ def guard_write(tx: Transaction, held: Json | None, resource: Json) -> None:
 
 
 def guard_delete(tx: Transaction, held: Json) -> None:
-    """Raises ConflictError for the referral or the Task of a case, which ends by a transition and never by disappearing, and for a checklist."""
+    """Raises ConflictError for the referral or the Task of a case, which ends by a transition and never by disappearing, and for a checklist.
+
+    Raises NotOpenError for a payer.
+    """
+    closed(tx.principal, "Deleting")
     kind, identity = held["resourceType"], held["id"]
     if kind == "PlanDefinition":
         guard_plan_delete(held)

@@ -10,6 +10,7 @@ from typing import Any
 from fhir_gateway.pipeline import metas, writes
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.everything import Everything
+from fhir_gateway.pipeline.payers import closed
 from fhir_gateway.pipeline.persons import matched
 from fhir_gateway.pipeline.search import matches
 from fhir_gateway.pipeline.translate import translated
@@ -48,7 +49,8 @@ class Operations:
         return found
 
     def match(self, principal: Principal, given: Json, base: str) -> Json:
-        """The Patients that may be the one described. Raises InvalidError."""
+        """The Patients that may be the one described. Raises InvalidError, NotOpenError for a payer."""
+        closed(principal, "$match")
         with translated(), self.store.snapshot(principal) as tx:
             found = matched(tx, given, base)
         self._disclosed(principal, "match", "", found)

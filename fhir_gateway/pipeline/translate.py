@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from fhir_gateway.errors import ConflictError, GatewayError, InvalidError, NotFoundError, PreconditionError, UnknownParameterError
+from fhir_gateway.errors import ConflictError, GatewayError, InvalidError, NotFoundError, NotOpenError, PreconditionError, UnknownParameterError
 from fhir_gateway.store import errors as store
 
 TABLE: Final[tuple[tuple[type[store.StoreError], type[GatewayError]], ...]] = (
     (store.NotFoundError, NotFoundError),
     (store.VersionConflictError, PreconditionError),
+    (store.NotOpenError, NotOpenError),
     (store.IdTakenError, ConflictError),
     (store.InboxStateError, ConflictError),
     (store.AmbiguousCaseError, ConflictError),

@@ -54,6 +54,7 @@ class Case:
     next_change: datetime | None
     evaluated_at: datetime | None
     open_items: int
+    self_pay: bool | None
     gates: Json | None
     evaluation: Json | None = None
 
@@ -136,7 +137,14 @@ class Cases:
         return opened
 
     def save(
-        self, service_request_id: str, answer: Json, *, closed: bool = False, confirmed: bool | None = None, tumour_group: str | None = None
+        self,
+        service_request_id: str,
+        answer: Json,
+        *,
+        closed: bool = False,
+        confirmed: bool | None = None,
+        tumour_group: str | None = None,
+        self_pay: bool | None = None,
     ) -> None:
         """Keep a judgement: the flat answer of `$completeness`. A closed case is not judged again by time. Raises NotFoundError."""
         case, items = answer["case"], answer["items"]
@@ -159,6 +167,8 @@ class Cases:
             values["confirmed"] = confirmed
         if tumour_group is not None:
             values["tumour_group"] = tumour_group
+        if self_pay is not None:
+            values["self_pay"] = self_pay
         self._work.now  # noqa: B018 - a snapshot keeps nothing
         changed = self._work.execute(update(_C).where(_C.c.service_request_id == service_request_id).values(**values))
         if changed.rowcount == 0:

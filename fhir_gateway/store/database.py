@@ -17,6 +17,7 @@ from fhir_gateway.store.audit_trail import AuditTrail
 from fhir_gateway.store.engine import Database
 from fhir_gateway.store.errors import ConflictError
 from fhir_gateway.store.identities import LinkProjection
+from fhir_gateway.store.payers.projection import PayerOf, ShareProjection
 from fhir_gateway.store.records import RecordProjection
 from fhir_gateway.store.retry import ATTEMPTS, has_waited, is_transient, pause
 from fhir_gateway.store.search.index import SearchIndex
@@ -38,9 +39,14 @@ class Store:
         """
         self._database = Database(url, pool_size)
         self._search = SearchProjection(index or SearchIndex.load())
-        self._projections = (self._search, LinkProjection(), RecordProjection())
+        self._shares = ShareProjection()
+        self._projections = (self._search, LinkProjection(), RecordProjection(), self._shares)
         self._trail = AuditTrail(self._write_acts)
         self.dialect = self._database.dialect
+
+    def knows_payers(self, payer_of: PayerOf | None) -> None:
+        """Say which payer some payors mean; without it, or with None, no payer is shown anything that is written from now on."""
+        self._shares.payer_of = payer_of
 
     def upgrade(self) -> None:
         """Bring the tables to the version this program was written for; several processes may do so at once."""
@@ -62,7 +68,7 @@ class Store:
         """A write transaction: commits on normal exit (durably), rolls back on any exception. now: aware; the time of everything written."""
         with self._database.write() as connection:
             work = Work(connection, self.dialect, now.astimezone(UTC), self._projections)
-            work.acts = self._trail.waiting
+            work.acts, work.shares = self._trail.waiting, self._shares
             yield Transaction(work, principal)
             work.flush()
 
@@ -110,11 +116,12 @@ class Store:
             return reindex.size(Work(connection, self.dialect, None))
 
     def reindex(self, now: datetime, size: int = 200, progress: Callable[[int], None] | None = None) -> int:
-        """Rebuild search and record rows from the stored resources; how many resources there were. progress: told how many are done."""
+        """Rebuild search and record rows, and what payers are shown, from the stored resources; how many resources there were. progress: told how many are done."""
         after = total = 0
         while True:
             with self._database.write() as connection:
-                after, count = reindex.batch(Work(connection, self.dialect, now.astimezone(UTC)), self._search, after, size)
+                work = Work(connection, self.dialect, now.astimezone(UTC))
+                after, count = reindex.batch(work, self._search, self._shares, after, size)
             if count == 0:
                 return total
             total += count

@@ -6,6 +6,7 @@
     ├── NotFoundError           an update or delete of a resource that does not exist for this principal
     ├── IdTakenError            a create under an id that is held already (visible or not)
     ├── VersionConflictError    the version expected is not the current one (If-Match)
+    ├── NotOpenError            what a payer may not ask or do, whatever is held (so that the refusal tells nothing)
     ├── InboxStateError         an inbox entry cannot move from the state it is in
     ├── AmbiguousCaseError      an identifier names several cases
     ├── ConflictError           still in conflict with other writers after every retry
@@ -64,6 +65,10 @@ class VersionConflictError(StoreError):
     def __init__(self, type: str, id: str, expected: int, current: int) -> None:
         super().__init__(f"{type}/{id} is at version {current}, not {expected}")
         self.type, self.id, self.expected, self.current = type, id, expected, current
+
+
+class NotOpenError(StoreError):
+    """What a payer may not ask or do, whatever is held: the refusal depends on the question alone."""
 
 
 class InboxStateError(StoreError):

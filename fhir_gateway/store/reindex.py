@@ -1,4 +1,4 @@
-"""Rebuilding what is derived from resources: search rows, links of Patients and record rows. To be run after their parameters or tables have changed.
+"""Rebuilding what is derived from resources: search rows, links of Patients, records, what payers are shown. For when their parameters or tables changed.
 
 Batch by batch, each in its own transaction, so that writers are not kept out; interrupted, it may simply be run again.
 """
@@ -12,6 +12,8 @@ from sqlalchemy import bindparam, delete, func, select
 
 from fhir_gateway.store import identities, orphans, tables
 from fhir_gateway.store.links import Link
+from fhir_gateway.store.payers.projection import ShareProjection
+from fhir_gateway.store.payers.shares import PATIENT, patient_of
 from fhir_gateway.store.records import RECORDS, aspect, insert_records, lock_names
 from fhir_gateway.store.resources import COLUMNS, stored_of
 from fhir_gateway.store.search.projection import SearchProjection
@@ -32,7 +34,7 @@ def size(work: Work) -> int:
     return int(work.execute(select(func.count()).select_from(_R)).scalar_one())
 
 
-def batch(work: Work, search: SearchProjection, after: int, size: int) -> tuple[int, int]:
+def batch(work: Work, search: SearchProjection, shares: ShareProjection, after: int, size: int) -> tuple[int, int]:
     """Rebuild the rows of the next `size` resources after a surrogate key. Returns the last key and how many there were (0: finished)."""
     rows = work.execute(_NEXT, {"after": after, "size": size}).all()
     if not rows:
@@ -42,6 +44,7 @@ def batch(work: Work, search: SearchProjection, after: int, size: int) -> tuple[
     _rebuild_links(work, [one for one in written if one.stored.type == "Patient"])
     _rebuild_records(work, [one for one in written if one.stored.type in RECORDS])
     work.flush()
+    shares.settle(work, {patient_of(one.stored.resource) for one in written if one.stored.type in PATIENT} - {""})
     return rows[-1].pk, len(rows)
 
 

@@ -15,6 +15,9 @@ from fhir_gateway.store.inbox import Inbox
 from fhir_gateway.store.keys import Keys
 from fhir_gateway.store.outbox import Outbox
 from fhir_gateway.store.partners import Partners
+from fhir_gateway.store.payers import search as payers
+from fhir_gateway.store.payers.released import Shares
+from fhir_gateway.store.payers.resources import NoKeys, PayerResources
 from fhir_gateway.store.resources import Resources
 from fhir_gateway.store.search import Page, SearchQuery, labels, page
 from fhir_gateway.store.stored import Stored
@@ -22,19 +25,21 @@ from fhir_gateway.store.work import Work
 
 
 class Transaction:
-    """resources, keys, inbox, codes, cases, identities, outbox, partners, audit: see the class of each. Not to be used after its `with` block."""
+    """resources, keys, inbox, codes, cases, identities, outbox, partners, shares, audit: see the class of each. Not to be used after its `with` block."""
 
     def __init__(self, work: Work, principal: Principal) -> None:
         self._work = work
         self.principal = principal
-        self.resources = Resources(work, principal)
-        self.keys = Keys(work)
+        self._payer = principal.role == "payer"
+        self.resources = PayerResources(work, principal) if self._payer else Resources(work, principal)
+        self.keys = NoKeys(work) if self._payer else Keys(work)
         self.inbox = Inbox(work, principal)
         self.codes = Codes(work)
         self.cases = Cases(work, principal)
         self.identities = Identities(work, scope(principal))
         self.outbox = Outbox(work)
         self.partners = Partners(work)
+        self.shares = Shares(work, principal)
         self.audit = Audit(work, principal)
 
     def on_behalf_of(self, principal: Principal) -> Transaction:
@@ -46,18 +51,18 @@ class Transaction:
         return list(self._work.written.values())
 
     def search(self, type: str, query: SearchQuery) -> Page:
-        """One page of a search on a type, as this principal sees it. Raises CursorError."""
+        """One page of a search on a type, as this principal sees it. Raises CursorError, NotOpenError."""
         if query.type != type:
             raise ValueError(f"a query on {query.type} cannot search {type}")
-        return page.run(self._work, self.principal, query)
+        return payers.search(self._work, self.principal, query) if self._payer else page.run(self._work, self.principal, query)
 
     def labels(self, types: Iterable[str]) -> list[labels.Label]:
         """The profiles, tags and security labels in use on resources of these types that this principal sees."""
         return labels.labels(self._work, self.principal, types)
 
     def history(self, query: history.HistoryQuery) -> history.HistoryPage:
-        """One page of what was written, newest first, as this principal sees it. Raises CursorError."""
-        return history.run(self._work, self.principal, query)
+        """One page of what was written, newest first, as this principal sees it. Raises CursorError, NotOpenError."""
+        return payers.history(self._work, self.principal, query) if self._payer else history.run(self._work, self.principal, query)
 
     def lock(self, name: str) -> None:
         """Hold a name until the transaction ends; another transaction asking for it waits. For conditions no identity key covers."""

@@ -64,6 +64,8 @@ class Work:
         """By Patient id, the Patients found to be the same person (`identities`)."""
         self.joined = False
         """Has this transaction written a link between Patients?"""
+        self.shares: Any = None
+        """What keeps the rows about payers up to date (`payers.projection`); None in a snapshot."""
         self.acts: Callable[[str, str], Sequence[Any]] = lambda _type, _id: ()
         """Acts on a resource that this process has still to commit (`audit_trail`)."""
 

@@ -17,6 +17,7 @@ from fhir_gateway.store.tables.identities import PatientLinkRow
 from fhir_gateway.store.tables.inbox import InboxRow
 from fhir_gateway.store.tables.outbox import OutboxRow
 from fhir_gateway.store.tables.partners import PartnerRow
+from fhir_gateway.store.tables.payers import PayerReleaseRow, PayerShareRow
 from fhir_gateway.store.tables.records import RecordLinkRow, RecordRow
 from fhir_gateway.store.tables.resources import ContributorRow, IdentityKeyRow, ResourceRow, VersionRow
 from fhir_gateway.store.tables.search import DateRow, QuantityRow, ReferenceRow, StringRow, TokenRow
@@ -52,3 +53,5 @@ case_key = _table(CaseKeyRow)
 outbox = _table(OutboxRow)
 audit = _table(AuditRow)
 partner = _table(PartnerRow)
+payer_share = _table(PayerShareRow)
+payer_release = _table(PayerReleaseRow)

@@ -14,7 +14,8 @@ from fhir_gateway.store.columns import JsonText, Key, Serial, UtcTime
 class CaseRow(SQLModel, table=True):
     """One case per referral. urgency: `due`, or the end of time when there is none, so that the worklist's order is one index.
 
-    evaluation: the whole flat answer of `$completeness`. next_change: when time alone would change it.
+    evaluation: the whole flat answer of `$completeness`. next_change: when time alone would change it. self_pay: is no plan to be billed? None until
+    the case has been judged, and then no payer is shown anything of it.
     """
 
     __tablename__ = "referral_case"
@@ -49,6 +50,7 @@ class CaseRow(SQLModel, table=True):
     next_change: datetime | None = Field(default=None, sa_type=UtcTime)
     evaluated_at: datetime | None = Field(default=None, sa_type=UtcTime)
     open_items: int
+    self_pay: bool | None = None
     gates: Any = Field(default=None, sa_type=JsonText, nullable=True)
     evaluation: Any = Field(default=None, sa_type=JsonText, nullable=True)
 

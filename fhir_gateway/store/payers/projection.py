@@ -1,0 +1,162 @@
+"""The rows that say which payer is shown what, kept up person by person in the transaction that writes. Costs nothing while no payer is configured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, Final
+
+from sqlalchemy import BindParameter, Select, bindparam, delete, select
+
+from fhir_gateway.store import identities, tables
+from fhir_gateway.store.pairs import PairLookup
+from fhir_gateway.store.payers.shares import NOBODY, PATIENT, Held, Known, Payers, patient_of, shares
+from fhir_gateway.store.resources import COLUMNS, stored_of
+from fhir_gateway.store.search.references import local
+from fhir_gateway.store.stored import Json
+from fhir_gateway.store.work import Work, Written
+from profiles.payerview import RELEASED
+
+PayerOf = Callable[[Sequence[Json]], str | None]
+"""The name of the one configured payer that some payors mean. payors: References and Organizations of `Coverage.payor`; None when none is meant."""
+_S: Final = tables.payer_share
+_REL: Final = tables.payer_release
+_R: Final = tables.resource
+_C: Final = tables.case
+_REF: Final = tables.reference
+_PARAMETERS: Final = tuple(f"{type}.{element}" for type, element in PATIENT.items() if type not in (*RELEASED, "ServiceRequest"))
+_PEOPLE: Final[BindParameter[list[str]]] = bindparam("people", expanding=True)
+
+
+def _of_people(column: Any) -> Select[Any]:
+    return select(*COLUMNS).where(_R.c.deleted.is_(False), column)
+
+
+_ABOUT: Final = _of_people(
+    _R.c.pk.in_(select(_REF.c.resource).where(_REF.c.param.in_(_PARAMETERS), _REF.c.target.in_(_PEOPLE), _REF.c.target_type == "Patient"))
+)
+_CASES: Final = select(*COLUMNS, _C.c.self_pay).join(_C, _C.c.resource == _R.c.pk).where(_C.c.patient_id.in_(_PEOPLE))
+_RELEASED: Final = (
+    select(*COLUMNS, _REL.c.payer)
+    .join(_REL, _REL.c.resource == _R.c.pk)
+    .join(_C, _C.c.service_request_id == _REL.c.service_request_id)
+    .where(_C.c.patient_id.in_(_PEOPLE), _C.c.self_pay.is_(False), _R.c.deleted.is_(False))
+)
+_NAMED: Final = PairLookup(select(*COLUMNS), _R.c.type, _R.c.id)
+_ROWS: Final = select(_S.c.payer, _S.c.resource, _S.c.patient_id).where(_S.c.patient_id.in_(_PEOPLE))
+_WHOSE: Final = select(_S.c.patient_id).where(_S.c.resource.in_(bindparam("resources", expanding=True))).distinct()
+_PAYORS: Final = (
+    select(_REF.c.target.label("organisation"), _R.c.pk)
+    .join(_R, _R.c.pk == _REF.c.resource)
+    .where(_REF.c.param == "Coverage.payor", _REF.c.target.in_(bindparam("ids", expanding=True)), _REF.c.target_type == "Organization")
+)
+_END: Final = delete(_S).where(_S.c.payer == bindparam("whom"), _S.c.resource == bindparam("what"))
+_BATCH: Final = 500
+
+
+class ShareProjection:
+    """payer_of: None while no payer is configured; then nobody is shown anything, and nothing is looked at."""
+
+    def __init__(self, payer_of: PayerOf | None = None) -> None:
+        self.payer_of = payer_of
+
+    def write(self, work: Work, written: Sequence[Written]) -> None:
+        """See Projection."""
+        if self.payer_of is None:
+            return
+        last = list({one.pk: one for one in written}.values())
+        people = {patient_of(one.stored.resource) for one in last if _tells(one)}
+        if changed := [one.pk for one in last if not one.created]:
+            people.update(work.execute(_WHOSE, {"resources": changed}).scalars())
+        people |= _insured(work, [one for one in last if one.stored.type == "Organization" and not one.created])
+        self.settle(work, people - {""}, last)
+
+    def settle(self, work: Work, ids: Iterable[str], written: Sequence[Written] = ()) -> None:
+        """Bring the rows about these people up to date. written: resources whose search rows are still to come."""
+        if self.payer_of is None or not (people := identities.lately(work, ids)):
+            return
+        work.lock(f"patient:{id}" for id in people)
+        for whole in set(identities.persons(work, people).values()):
+            self._settle(work, sorted(whole), written)
+
+    def _settle(self, work: Work, people: list[str], written: Sequence[Written]) -> None:
+        held = {(row.payer, row.resource): row.patient_id for row in work.execute(_ROWS, {"people": people})}
+        wanted = shares(self._known(work, people, written))
+        gone = [{"whom": payer, "what": pk} for payer, pk in held.keys() - wanted.keys()]
+        if gone:
+            work.execute(_END, gone)
+        come = [{"payer": payer, "resource": pk, "patient_id": wanted[payer, pk]} for payer, pk in sorted(wanted.keys() - held.keys())]
+        if come:
+            insert = work.insert(_S)
+            work.execute(
+                insert.on_conflict_do_update(index_elements=[_S.c.payer, _S.c.resource], set_={"patient_id": insert.excluded.patient_id}), come
+            )
+
+    def _known(self, work: Work, people: list[str], written: Sequence[Written]) -> Known:
+        found = {row.pk: Held(row.pk, stored_of(row)) for row in work.execute(_ABOUT, {"people": people})}
+        for one in written:
+            if one.stored.type in PATIENT and one.stored.type not in (*RELEASED, "ServiceRequest"):
+                found.pop(one.pk, None)
+                if not one.stored.deleted and patient_of(one.stored.resource) in people:
+                    found[one.pk] = Held(one.pk, one.stored)
+        payers = {held.stored.reference: self._payers_of(work, held.stored.resource) for held in found.values() if held.stored.type == "Coverage"}
+        asked = any(held.stored.owner.startswith("payer/") for held in found.values())
+        if not any(payers.values()) and not asked:
+            return Known((), lambda _: NOBODY)
+        cases = work.execute(_CASES, {"people": people}).all()
+        found.update((row.pk, Held(row.pk, stored_of(row[:-1]))) for row in cases if row.self_pay is False and not row.deleted)
+        released, documents = self._released(work, people)
+        found.update(documents)
+        found.update((row.pk, Held(row.pk, stored_of(row))) for row in _NAMED.rows(work, [("Patient", id) for id in people]) if not row.deleted)
+        attached = {pk: [row.pk for row in _NAMED.rows(work, _binaries(held.stored.resource))] for pk, held in documents.items()}
+        withheld = any(row.self_pay is not False for row in cases)
+        return Known(list(found.values()), lambda coverage: payers[f"Coverage/{coverage['id']}"], released, attached, withheld)
+
+    def _released(self, work: Work, people: list[str]) -> tuple[dict[int, Payers], dict[int, Held]]:
+        """Who each document about these people is released to, and the documents."""
+        payers: dict[int, Payers] = {}
+        documents: dict[int, Held] = {}
+        for row in work.execute(_RELEASED, {"people": people}):
+            held = Held(row.pk, stored_of(row[:-1]))
+            if patient_of(held.stored.resource) in people:
+                documents[row.pk] = held
+                payers[row.pk] = payers.get(row.pk, NOBODY) | {row.payer}
+        return payers, documents
+
+    def _payers_of(self, work: Work, coverage: Json) -> Payers:
+        """Each payor by itself, with the Organization it points at: a Coverage with two payors is each one's."""
+        assert self.payer_of is not None
+        payors = [one for one in coverage.get("payor") or () if isinstance(one, dict)]
+        named = [here for one in payors if (here := local(str(one.get("reference", "")))) and here[0] == "Organization"]
+        held = {f"Organization/{row.id}": stored_of(row).resource for row in _NAMED.rows(work, named) if not row.deleted}
+        held |= {f"#{one['id']}": one for one in coverage.get("contained") or () if isinstance(one, dict) and "id" in one}
+        meant = (self.payer_of([one, *([held[text]] if (text := str(one.get("reference"))) in held else [])]) for one in payors)
+        return frozenset(name for name in meant if name)
+
+
+def _tells(one: Written) -> bool:
+    """Can a write change what anybody is shown? A document is shown when it is released; a referral names a plan; a Patient may be joined to another."""
+    resource = one.stored.resource
+    if one.stored.deleted or one.stored.type in RELEASED:
+        return False
+    if one.stored.type == "ServiceRequest":
+        return "insurance" in resource
+    return one.stored.type in PATIENT or (one.stored.type == "Patient" and "link" in resource)
+
+
+def _insured(work: Work, organisations: Sequence[Written]) -> set[str]:
+    """The people whose Coverage names one of these Organizations, which may mean another payer now."""
+    if not organisations:
+        return set()
+    ids = [one.stored.id for one in organisations]
+    pks = sorted({row.pk for start in range(0, len(ids), _BATCH) for row in work.execute(_PAYORS, {"ids": ids[start : start + _BATCH]})})
+    covered: Collection[Any] = [
+        row for start in range(0, len(pks), _BATCH) for row in work.execute(select(*COLUMNS).where(_R.c.pk.in_(pks[start : start + _BATCH])))
+    ]
+    return {patient_of(stored_of(row).resource) for row in covered}
+
+
+def _binaries(document: Json) -> list[tuple[str, str]]:
+    """The Binaries held here whose bytes are a document's."""
+    attachments = [*document.get("presentedForm", ()), *(one.get("attachment") for one in document.get("content", ()))]
+    named = (local(str(one.get("url", ""))) for one in attachments if isinstance(one, dict))
+    return [here for here in named if here and here[0] == "Binary"]

@@ -16,6 +16,7 @@ from fhir_gateway.store.search import Page, SearchQuery, page
 from fhir_gateway.store.search.query import Condition, Narrowing
 from fhir_gateway.store.work import Work
 from profiles.payerview import VIEWS
+from profiles.searchparameters import SearchParameter
 
 ALWAYS: Final = frozenset({"_id", "_lastUpdated"})
 
@@ -23,9 +24,9 @@ ALWAYS: Final = frozenset({"_id", "_lastUpdated"})
 def search(work: Work, principal: Principal, query: SearchQuery) -> Page:
     """The page of a search that a payer sees; none of a type that is not shown. Raises NotOpenError, CursorError."""
     view = VIEWS.get(query.type)
-    if view is None:
+    allowed = (view.parameters if view else frozenset()) | ALWAYS
+    if view is None or any(isinstance(one, Condition) and one.within and not _open(one, allowed) for one in query.conditions):
         return Page((), None, 0 if query.only_count or query.total == "accurate" else None)
-    allowed = view.parameters | ALWAYS
     if query.includes:
         raise NotOpenError("_include and _revinclude are not open to payers: read what a resource refers to under your own rights")
     if closed := [key.by for key in query.sort if key.by and key.by not in allowed]:
@@ -47,10 +48,14 @@ def _narrowed(type: str, condition: Narrowing, allowed: frozenset[str]) -> Narro
     """The condition on what can be read alone. A union of parameters (a compartment's) loses those that can't."""
     if not isinstance(condition, Condition):
         raise NotOpenError(f"Chains, _has and :missing are not open to payers; {type} can be searched by {', '.join(sorted(allowed))}")
-    open = [one for one in (condition.parameter, *condition.also) if one.code in allowed]
+    open = _open(condition, allowed)
     if not open or condition.modifier:
         raise _closed(type, condition.parameter.code, allowed)
     return replace(condition, parameter=open[0], also=tuple(open[1:]))
+
+
+def _open(condition: Condition, allowed: frozenset[str]) -> list[SearchParameter]:
+    return [one for one in (condition.parameter, *condition.also) if one.code in allowed]
 
 
 def _closed(type: str, code: str, allowed: frozenset[str]) -> NotOpenError:

@@ -26,12 +26,16 @@ INCLUDES: Final = ("_include", "_revinclude")
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One parameter; any of its values will do. Several conditions must all hold. also: other parameters that may have the value instead."""
+    """One parameter; any of its values will do. Several conditions must all hold. also: other parameters that may have the value instead.
+
+    within: not asked by the client, but what a compartment is made of.
+    """
 
     parameter: SearchParameter
     modifier: str
     values: tuple[Value, ...]
     also: tuple[SearchParameter, ...] = ()
+    within: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,7 @@ def in_compartment(query: SearchQuery, type: str, id: str, codes: Sequence[str],
     """The query narrowed to what refers to `type/id` by any of these parameters."""
     known = (index or SearchIndex.load()).parameters(query.type)
     first, *others = [known[code] for code in codes]
-    within = Condition(first, "", (ReferenceValue(type, id),), tuple(others))
+    within = Condition(first, "", (ReferenceValue(type, id),), tuple(others), within=True)
     return SearchQuery(
         query.type,
         (within, *query.conditions),

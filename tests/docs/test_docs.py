@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fhir_gateway.cli import COMMANDS
+from profiles.payerview import VIEWS
 from tests.docs import fhir_pages
 from tests.docs.generate import DOCS, pages
 
@@ -37,3 +38,11 @@ def test_commands_named_in_docs_exist(page: str) -> None:
 def test_the_requests_of_a_page_are_answered_as_it_says(page: str) -> None:
     text = (DOCS / page).read_text(encoding="utf-8")
     assert fhir_pages.BLOCK.findall(text) == [fhir_pages.block(page)], "run: python -m tests.docs.fhir_pages"
+
+
+def test_the_payers_page_names_what_a_payer_can_search_by() -> None:
+    rows = re.findall(r"^\| ([\w, -]+) \| ((?:`|documents).+) \|$", (DOCS / "payer.md").read_text(encoding="utf-8"), re.MULTILINE)
+    told = {type: set(re.findall(r"`([\w-]+)`", by)) for types, by in rows for type in re.split(r", ?", types)}
+    said = {type: set(view.parameters) for type, view in VIEWS.items() if view.parameters}
+    assert told.pop("DiagnosticReport") - {"type"} == said.pop("DiagnosticReport")
+    assert told == said

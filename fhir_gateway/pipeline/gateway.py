@@ -33,7 +33,7 @@ from fhir_gateway.pipeline.opinion import Opinions
 from fhir_gateway.pipeline.orphans import Orphans
 from fhir_gateway.pipeline.outgoing import Outgoing
 from fhir_gateway.pipeline.paperwork import Paperwork
-from fhir_gateway.pipeline.payers import Releases, closed
+from fhir_gateway.pipeline.payers import Releases, closed, refusal
 from fhir_gateway.pipeline.replay import Replay
 from fhir_gateway.pipeline.results import RawMessage, Written
 from fhir_gateway.pipeline.search import matches, searched
@@ -176,16 +176,12 @@ class Gateway:
     # FHIR
 
     def receive_bundle(self, raw: bytes, principal: Principal, base: str) -> tuple[int, bytes]:
-        """A transaction or batch: HTTP status and the answer's bytes. Raises NotOpenError for a payer, whose Bundle is not kept: what is kept can be
-        worked on again by staff.
-        """
-        closed(principal, "A transaction or batch")
-        return self.bundles.receive(raw, principal, base)
+        """A transaction or batch: HTTP status and the answer's bytes. A payer's is refused and not kept: what is kept can be worked on again by staff."""
+        return refusal(principal, "A transaction or batch") or self.bundles.receive(raw, principal, base)
 
     def receive_message(self, raw: bytes, principal: Principal, base: str) -> tuple[int, bytes]:
-        """A message for $process-message: HTTP status and the answer's bytes. Raises NotOpenError for a payer, as above."""
-        closed(principal, "$process-message")
-        return self.messaging.receive(raw, principal, base)
+        """A message for $process-message: HTTP status and the answer's bytes. A payer's is refused, as above."""
+        return refusal(principal, "$process-message") or self.messaging.receive(raw, principal, base)
 
     def create(self, principal: Principal, type: str, raw: bytes, condition: str | None) -> Written:
         """One new resource; with a condition only when nothing matches it."""

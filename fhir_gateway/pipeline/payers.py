@@ -12,13 +12,13 @@ from typing import Any
 
 from fhir_gateway.cases.opinion import is_opinion
 from fhir_gateway.coverage.payer import Payer, payer_of
-from fhir_gateway.errors import InvalidError, NotFoundError, NotOpenError
+from fhir_gateway.errors import InvalidError, NotFoundError, NotOpenError, operation_outcome
 from fhir_gateway.pipeline.translate import translated
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.store import Store, Stored, Transaction
 from fhir_gateway.store.cases import Case
 from fhir_gateway.store.payers.shares import releasable
-from fhir_gateway.validation import Issue
+from fhir_gateway.validation import Issue, encode
 from profiles.payerview import RELEASED, WRITTEN
 
 Json = dict[str, Any]
@@ -28,6 +28,15 @@ def closed(principal: Principal, what: str) -> None:
     """Raises NotOpenError for a payer, before anything is looked at."""
     if principal.role == "payer":
         raise NotOpenError(f"{what} is not open to payers")
+
+
+def refusal(principal: Principal, what: str) -> tuple[int, bytes] | None:
+    """As `closed`, as an answer: HTTP status and OperationOutcome for a payer, None for anybody else."""
+    try:
+        closed(principal, what)
+    except NotOpenError as fault:
+        return fault.http, encode(operation_outcome(fault.issues))
+    return None
 
 
 def resolver(payers: Callable[[], Iterable[Payer]]) -> Callable[[Sequence[Json]], str | None]:

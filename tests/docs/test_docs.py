@@ -45,4 +45,4 @@ def test_the_payers_page_names_what_a_payer_can_search_by() -> None:
     told = {type: set(re.findall(r"`([\w-]+)`", by)) for types, by in rows for type in re.split(r", ?", types)}
     said = {type: set(view.parameters) for type, view in VIEWS.items() if view.parameters}
     assert told.pop("DiagnosticReport") - {"type"} == said.pop("DiagnosticReport")
-    assert told == said
+    assert {type: by for type, by in told.items() if by} == said

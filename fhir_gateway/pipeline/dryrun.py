@@ -18,7 +18,7 @@ from fhir_gateway.pipeline import bundles, writes
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.codetables import CodeTables
 from fhir_gateway.pipeline.entries import entries_of
-from fhir_gateway.pipeline.payers import closed
+from fhir_gateway.pipeline.payerview import closed
 from fhir_gateway.pipeline.search import searched
 from fhir_gateway.pipeline.settle import settle
 from fhir_gateway.pipeline.translate import translated

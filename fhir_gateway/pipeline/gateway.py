@@ -33,7 +33,7 @@ from fhir_gateway.pipeline.opinion import Opinions
 from fhir_gateway.pipeline.orphans import Orphans
 from fhir_gateway.pipeline.outgoing import Outgoing
 from fhir_gateway.pipeline.paperwork import Paperwork
-from fhir_gateway.pipeline.payers import Releases, closed, refusal
+from fhir_gateway.pipeline.payerview import Releases, closed, refusal
 from fhir_gateway.pipeline.replay import Replay
 from fhir_gateway.pipeline.results import RawMessage, Written
 from fhir_gateway.pipeline.search import matches, searched

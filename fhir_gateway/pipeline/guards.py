@@ -8,7 +8,7 @@ from fhir_gateway.cases import custody, machine
 from fhir_gateway.errors import ConflictError, TransitionError
 from fhir_gateway.pipeline.adoption import guard_plan, guard_plan_delete
 from fhir_gateway.pipeline.codetables import guard_map
-from fhir_gateway.pipeline.payers import closed, guard_payer
+from fhir_gateway.pipeline.payerview import closed, guard_payer
 from fhir_gateway.pipeline.subscriptions import guard_subscription
 from fhir_gateway.store import Transaction
 

@@ -10,7 +10,7 @@ from typing import Any
 from fhir_gateway.pipeline import metas, writes
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.everything import Everything
-from fhir_gateway.pipeline.payers import closed
+from fhir_gateway.pipeline.payerview import closed
 from fhir_gateway.pipeline.persons import matched
 from fhir_gateway.pipeline.search import matches
 from fhir_gateway.pipeline.translate import translated

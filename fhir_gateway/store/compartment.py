@@ -2,7 +2,7 @@
 
 The clinic, its administrators and the gateway itself see everything. A referrer sees what its organisation created or contributed to, and what
 the clinic publishes (its checklists).
-A payer sees what the rows of `payer_share` name, and of that only what its view shows (`store.payers`); it writes over nothing, and has no cases and
+A payer sees what the rows of `payer_share` name, and of that only what its view shows (`store.payerview`); it writes over nothing, and has no cases and
 no inbox.
 
 A clause is an SQL condition with one bound value, `organisation`; `values(principal)` binds it. An invisible row is as if absent.

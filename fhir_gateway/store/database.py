@@ -17,7 +17,7 @@ from fhir_gateway.store.audit_trail import AuditTrail
 from fhir_gateway.store.engine import Database
 from fhir_gateway.store.errors import ConflictError
 from fhir_gateway.store.identities import LinkProjection
-from fhir_gateway.store.payers.projection import PayerOf, ShareProjection
+from fhir_gateway.store.payerview.projection import PayerOf, ShareProjection
 from fhir_gateway.store.records import RecordProjection
 from fhir_gateway.store.retry import ATTEMPTS, has_waited, is_transient, pause
 from fhir_gateway.store.search.index import SearchIndex

@@ -12,8 +12,8 @@ from sqlalchemy import bindparam, delete, func, select
 
 from fhir_gateway.store import identities, orphans, tables
 from fhir_gateway.store.links import Link
-from fhir_gateway.store.payers.projection import ShareProjection
-from fhir_gateway.store.payers.shares import PATIENT, patient_of
+from fhir_gateway.store.payerview.projection import ShareProjection
+from fhir_gateway.store.payerview.shares import PATIENT, patient_of
 from fhir_gateway.store.records import RECORDS, aspect, insert_records, lock_names
 from fhir_gateway.store.resources import COLUMNS, stored_of
 from fhir_gateway.store.search.projection import SearchProjection

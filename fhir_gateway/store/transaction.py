@@ -15,9 +15,9 @@ from fhir_gateway.store.inbox import Inbox
 from fhir_gateway.store.keys import Keys
 from fhir_gateway.store.outbox import Outbox
 from fhir_gateway.store.partners import Partners
-from fhir_gateway.store.payers import search as payers
-from fhir_gateway.store.payers.released import Shares
-from fhir_gateway.store.payers.resources import NoKeys, PayerResources
+from fhir_gateway.store.payerview import search as payerview
+from fhir_gateway.store.payerview.released import Shares
+from fhir_gateway.store.payerview.resources import NoKeys, PayerResources
 from fhir_gateway.store.resources import Resources
 from fhir_gateway.store.search import Page, SearchQuery, labels, page
 from fhir_gateway.store.stored import Stored
@@ -54,7 +54,7 @@ class Transaction:
         """One page of a search on a type, as this principal sees it. Raises CursorError, NotOpenError."""
         if query.type != type:
             raise ValueError(f"a query on {query.type} cannot search {type}")
-        return payers.search(self._work, self.principal, query) if self._payer else page.run(self._work, self.principal, query)
+        return payerview.search(self._work, self.principal, query) if self._payer else page.run(self._work, self.principal, query)
 
     def labels(self, types: Iterable[str]) -> list[labels.Label]:
         """The profiles, tags and security labels in use on resources of these types that this principal sees."""
@@ -62,7 +62,7 @@ class Transaction:
 
     def history(self, query: history.HistoryQuery) -> history.HistoryPage:
         """One page of what was written, newest first, as this principal sees it. Raises CursorError, NotOpenError."""
-        return payers.history(self._work, self.principal, query) if self._payer else history.run(self._work, self.principal, query)
+        return payerview.history(self._work, self.principal, query) if self._payer else history.run(self._work, self.principal, query)
 
     def lock(self, name: str) -> None:
         """Hold a name until the transaction ends; another transaction asking for it waits. For conditions no identity key covers."""

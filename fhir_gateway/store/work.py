@@ -65,7 +65,7 @@ class Work:
         self.joined = False
         """Has this transaction written a link between Patients?"""
         self.shares: Any = None
-        """What keeps the rows about payers up to date (`payers.projection`); None in a snapshot."""
+        """What keeps the rows about payers up to date (`payerview.projection`); None in a snapshot."""
         self.acts: Callable[[str, str], Sequence[Any]] = lambda _type, _id: ()
         """Acts on a resource that this process has still to commit (`audit_trail`)."""
 

@@ -10,7 +10,7 @@ import pytest
 
 from fhir_gateway.coverage.payer import Name, Payer
 from fhir_gateway.errors import InvalidError, NotFoundError
-from fhir_gateway.pipeline.payers import resolver
+from fhir_gateway.pipeline.payerview import resolver
 from fhir_gateway.rest import instances, operations, routes, system, types
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.validation import decode, encode

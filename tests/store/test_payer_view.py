@@ -11,7 +11,7 @@ from fhir_gateway.security.principal import Principal
 from fhir_gateway.store import Store, Transaction
 from fhir_gateway.store.errors import NotFoundError, NotOpenError, SearchError
 from fhir_gateway.store.history import HistoryQuery
-from fhir_gateway.store.payers.shares import owner_of
+from fhir_gateway.store.payerview.shares import owner_of
 from fhir_gateway.store.search import SearchIndex, parse_query
 from fhir_gateway.store.stored import encode
 from fhir_gateway.validation.types import TYPES

@@ -17,10 +17,10 @@ from fhir_gateway.store.tables.identities import PatientLinkRow
 from fhir_gateway.store.tables.inbox import InboxRow
 from fhir_gateway.store.tables.outbox import OutboxRow
 from fhir_gateway.store.tables.partners import PartnerRow
-from fhir_gateway.store.tables.payers import PayerReleaseRow, PayerShareRow
 from fhir_gateway.store.tables.records import RecordLinkRow, RecordRow
 from fhir_gateway.store.tables.resources import ContributorRow, IdentityKeyRow, ResourceRow, VersionRow
 from fhir_gateway.store.tables.search import DateRow, QuantityRow, ReferenceRow, StringRow, TokenRow
+from fhir_gateway.store.tables.shares import PayerReleaseRow, PayerShareRow
 
 
 def _table(model: type[SQLModel]) -> Table:

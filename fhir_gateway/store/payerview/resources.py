@@ -12,8 +12,8 @@ from fhir_gateway.security.principal import Principal
 from fhir_gateway.store import tables
 from fhir_gateway.store.errors import NotOpenError
 from fhir_gateway.store.keys import Holder, Keys
-from fhir_gateway.store.payers.shares import owner_of
-from fhir_gateway.store.payers.views import Around, seen
+from fhir_gateway.store.payerview.shares import owner_of
+from fhir_gateway.store.payerview.views import Around, seen
 from fhir_gateway.store.resources import COLUMNS, Resources, stored_of
 from fhir_gateway.store.stored import Json, Stored, instant
 from fhir_gateway.store.work import Work

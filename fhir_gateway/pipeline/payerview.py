@@ -1,6 +1,6 @@
 """Payers at the pipeline's doors: what is closed to them, what they may write, and what staff release to them (ADR 0032).
 
-What a payer sees is the store's to say (`store.payers`); here are the rules that need more than rows.
+What a payer sees is the store's to say (`store.payerview`); here are the rules that need more than rows.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fhir_gateway.pipeline.translate import translated
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.store import Store, Stored, Transaction
 from fhir_gateway.store.cases import Case
-from fhir_gateway.store.payers.shares import releasable
+from fhir_gateway.store.payerview.shares import releasable
 from fhir_gateway.validation import Issue, encode
 from profiles.payerview import RELEASED, WRITTEN
 

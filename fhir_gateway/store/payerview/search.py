@@ -11,7 +11,7 @@ from typing import Final
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.store.errors import NotOpenError
 from fhir_gateway.store.history import HistoryPage, HistoryQuery
-from fhir_gateway.store.payers.resources import PayerResources
+from fhir_gateway.store.payerview.resources import PayerResources
 from fhir_gateway.store.search import Page, SearchQuery, page
 from fhir_gateway.store.search.query import Condition, Narrowing
 from fhir_gateway.store.work import Work

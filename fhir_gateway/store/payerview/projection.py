@@ -9,7 +9,7 @@ from sqlalchemy import BindParameter, Select, bindparam, delete, select
 
 from fhir_gateway.store import identities, tables
 from fhir_gateway.store.pairs import PairLookup
-from fhir_gateway.store.payers.shares import NOBODY, PATIENT, Held, Known, Payers, patient_of, shares
+from fhir_gateway.store.payerview.shares import NOBODY, PATIENT, Held, Known, Payers, patient_of, shares
 from fhir_gateway.store.resources import COLUMNS, stored_of
 from fhir_gateway.store.search.references import local
 from fhir_gateway.store.stored import Json

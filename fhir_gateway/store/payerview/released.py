@@ -9,8 +9,8 @@ from sqlalchemy import and_, bindparam, delete, select
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.store import tables
 from fhir_gateway.store.errors import NotFoundError
-from fhir_gateway.store.payers.projection import ShareProjection
-from fhir_gateway.store.payers.shares import patient_of
+from fhir_gateway.store.payerview.projection import ShareProjection
+from fhir_gateway.store.payerview.shares import patient_of
 from fhir_gateway.store.resources import COLUMNS, stored_of
 from fhir_gateway.store.stored import milliseconds
 from fhir_gateway.store.text import fit

@@ -122,13 +122,8 @@ def tasks_of(work: Work, reach: compartment.Scope, seen: Mapping[str, Any], task
     """Tasks whose partOf is the coordination Task."""
     if task_id is None:
         return []
-    query = (
-        select(*COLUMNS)
-        .join(_PART, _PART.c.resource == _R.c.pk)
-        .where(_PART.c.param == "Task.part-of", _PART.c.target == task_id, compartment.resources(reach))
-        .order_by(_R.c.pk)
-    )
-    found = {stored.reference: stored for stored in (stored_of(row) for row in work.execute(query, seen))}
+    rows = work.execute(_PARTS[reach], {"task": task_id, **seen})
+    found = {stored.reference: stored for stored in (stored_of(row) for row in rows)}
     if as_of is not None:
         found = _then(work, reach, seen, found, as_of)
     return [stored for stored in found.values() if not stored.deleted]
@@ -204,6 +199,13 @@ def _records_statement(reach: compartment.Scope, at_moment: bool) -> Select[Any]
 
 _PART: Final = tables.reference
 _STATEMENTS: Final = {(reach, past): _records_statement(reach, past) for reach in compartment.SCOPES for past in (False, True)}
+_PARTS: Final = {
+    reach: select(*COLUMNS)
+    .join(_PART, _PART.c.resource == _R.c.pk)
+    .where(_PART.c.param == "Task.part-of", _PART.c.target == bindparam("task"), compartment.resources(reach))
+    .order_by(_R.c.pk)
+    for reach in compartment.SCOPES
+}
 # A row that ended in this very transaction still says which case the record has left.
 _ABOUT: Final = PairLookup(
     select(_T.c.pk, _T.c.patient_id)

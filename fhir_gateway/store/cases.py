@@ -292,7 +292,7 @@ class Cases:
 
     def _save_items(self, id: str, wanted: dict[str, dict[str, Any]]) -> None:
         """Only what changed is written: most judgements move one item."""
-        held = {row.item_id: dict(row._mapping) for row in self._work.execute(select(_I).where(_I.c.service_request_id == id))}
+        held = {row.item_id: dict(row._mapping) for row in self._work.execute(_ITEMS, {"case": id})}
         gone = held.keys() - wanted.keys()
         if gone:
             self._work.execute(delete(_I).where(_I.c.service_request_id == id, _I.c.item_id.in_(gone)))
@@ -329,6 +329,9 @@ _LOCKED: Final = {reach: query.with_for_update(of=_C) for reach, query in _SEVER
 _REFERRAL: Final = select(tables.resource.c.pk, tables.resource.c.owner).where(
     and_(tables.resource.c.type == "ServiceRequest", tables.resource.c.id == bindparam("id"))
 )
+
+
+_ITEMS: Final = select(_I).where(_I.c.service_request_id == bindparam("case"))
 
 
 def _case(row: Row[Any]) -> Case:

@@ -13,11 +13,12 @@ from functools import cache
 from hashlib import sha256
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, CursorResult, Executable, Table, text
+from sqlalchemy import Connection, Executable, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from fhir_gateway.store import tables
 from fhir_gateway.store.errors import RaceLostError, ReadOnlyError
+from fhir_gateway.store.prepared import statements
 from fhir_gateway.store.stored import Stored
 
 Row = dict[str, Any]
@@ -46,6 +47,7 @@ class Work:
         self.connection = connection
         self.dialect = dialect
         self._now = now
+        self._statements = statements(connection.dialect)
         self._projections = projections
         self._new: dict[tuple[str, str], Stored] = {}
         self._changed: list[Written] = []
@@ -81,8 +83,12 @@ class Work:
         """Is this a transaction (and not a snapshot)?"""
         return self._now is not None
 
-    def execute(self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None) -> CursorResult[Any]:
-        """Run one statement as it is, without writing the waiting rows first."""
+    def execute(self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None) -> Any:
+        """Run one statement as it is, without writing the waiting rows first: a CursorResult, or for a query the Result of its rows."""
+        if values is None or isinstance(values, dict):
+            prepared = self._statements.of(statement)
+            if prepared is not None and prepared.takes(self.connection, values):
+                return prepared.rows(self.connection, values)
         return self.connection.execute(statement, values)
 
     def queue(self, table: Table, rows: Iterable[Row]) -> None:

@@ -1,0 +1,152 @@
+"""Queries compiled once and given to the driver as they are.
+
+SQLAlchemy looks a statement up by its structure, binds, and describes the result anew at every execution, which costs more than most of our queries
+themselves. A query that is one object of this program, asked again and again, is compiled by SQLAlchemy once; from then on only its values are
+converted, by SQLAlchemy's own types, and its rows are SQLAlchemy's own. Whatever is not such a query goes the usual way.
+"""
+
+from __future__ import annotations
+
+import re
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, Executable, Result
+from sqlalchemy.engine import Dialect, IteratorResult
+from sqlalchemy.engine.result import SimpleResultMetaData
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.selectable import SelectBase
+
+Convert = Callable[[Any], Any]
+_LIST: Final = re.compile(r"__\[POSTCOMPILE_(\w+)\]")
+_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+"""A list of values is filled up to one of these sizes by repeating its last value, so that few texts are ever made of a query."""
+
+
+class Text(NamedTuple):
+    """What the driver is given. order: for a driver that takes values by position, the name and, of a list, the index of each; None for one that takes
+    them by name.
+    """
+
+    text: str
+    order: tuple[tuple[str, int | None], ...] | None
+
+
+class Prepared:
+    """One compiled SELECT. Not for one whose lists are rendered in a way of their own: see `possible`."""
+
+    def __init__(self, compiled: SQLCompiler, dialect: Dialect) -> None:
+        """compiled: as `possible` allows."""
+        self._source = compiled.string
+        self._lists = tuple(dict.fromkeys(bind.key for bind in compiled.post_compile_params))
+        self._defaults: dict[str, Any] = dict(compiled.construct_params(_check=False))
+        self._binds: dict[str, Convert] = {name: convert for name, convert in compiled._bind_processors.items() if callable(convert)}
+        self._positions = compiled.positiontup
+        self._names: Final = tuple(str(column.keyname) for column in compiled._result_columns)
+        kinds = enumerate(column.type._cached_result_processor(dialect, None) for column in compiled._result_columns)
+        self._converted: tuple[tuple[int, Convert], ...] = tuple((n, convert) for n, convert in kinds if convert is not None)
+        self._texts: dict[tuple[int, ...], Text] = {}
+
+    @staticmethod
+    def possible(compiled: SQLCompiler) -> bool:
+        """Is its text fixed but for lists of plain values?"""
+        if compiled.literal_execute_params or compiled.escaped_bind_names:
+            return False
+        lists = _LIST.findall(compiled.string)
+        return len(lists) == compiled.string.count("POSTCOMPILE") and set(lists) == {bind.key for bind in compiled.post_compile_params}
+
+    def takes(self, connection: Connection, values: Mapping[str, Any] | None) -> bool:
+        """A list with nothing in it, or with very much, is better left to SQLAlchemy, and so is what somebody listens to."""
+        return not connection.dispatch.before_cursor_execute and all(
+            0 < len((values or self._defaults)[name] or ()) <= _SIZES[-1] for name in self._lists
+        )
+
+    def rows(self, connection: Connection, values: Mapping[str, Any] | None) -> Result[Any]:
+        """Every row. Raises as SQLAlchemy does."""
+        bound = {**self._defaults, **values} if values else dict(self._defaults)
+        for name, convert in self._binds.items():
+            bound[name] = [convert(one) for one in bound[name]] if name in self._lists else convert(bound[name])
+        text, given = self._given(bound)
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(text, given)
+            found = cursor.fetchall()
+        except Exception as fault:  # noqa: BLE001 - SQLAlchemy itself tells the driver's faults from ours
+            connection._handle_dbapi_exception(fault, text, given, cursor, None)
+        finally:
+            cursor.close()
+        if self._converted and found:
+            found = [self._row(row) for row in found]
+        return IteratorResult(SimpleResultMetaData(self._names), iter(found))
+
+    def _given(self, bound: dict[str, Any]) -> tuple[str, Any]:
+        sizes = []
+        for name in self._lists:
+            listed = list(bound[name])
+            size = next(size for size in _SIZES if size >= len(listed))
+            bound[name] = listed + listed[-1:] * (size - len(listed))
+            sizes.append(size)
+        text, order = self._texts.get(tuple(sizes)) or self._sized(tuple(sizes))
+        if order is not None:
+            return text, tuple([bound[name] if n is None else bound[name][n] for name, n in order])
+        for name in self._lists:
+            bound.update((f"{name}__{n}", value) for n, value in enumerate(bound.pop(name)))
+        return text, bound
+
+    def _sized(self, sizes: tuple[int, ...]) -> Text:
+        size = dict(zip(self._lists, sizes, strict=True))
+        if self._positions is None:
+            text = _LIST.sub(lambda found: ", ".join(f"%({found[1]}__{n})s" for n in range(size[found[1]])), self._source)
+            made = Text(text, None)
+        else:
+            text = _LIST.sub(lambda found: ", ".join("?" * size[found[1]]), self._source)
+            order = [(name, n) for name in self._positions for n in (range(size[name]) if name in size else (None,))]
+            made = Text(text, tuple(order))
+        self._texts[sizes] = made
+        return made
+
+    def _row(self, row: Any) -> tuple[Any, ...]:
+        values = list(row)
+        for n, convert in self._converted:
+            values[n] = convert(values[n])
+        return tuple(values)
+
+
+class Statements:
+    """The prepared queries of one kind of database, by the statement object. Safe to use from several threads: at worst one is compiled twice."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._known: dict[int, tuple[weakref.ref[Executable], Prepared | None]] = {}
+        self._once: dict[int, weakref.ref[Executable]] = {}
+
+    def of(self, statement: Executable) -> Prepared | None:
+        """The prepared form of a query asked for the second time or more; None for what goes the usual way."""
+        key = id(statement)
+        known = self._known.get(key)
+        if known is not None and known[0]() is statement:
+            return known[1]
+        if not isinstance(statement, SelectBase):
+            return None
+        seen = self._once.get(key)
+        if seen is None or seen() is not statement:
+            self._once[key] = weakref.ref(statement, lambda _: self._once.pop(key, None))
+            return None
+        prepared = self._compiled(statement)
+        self._known[key] = (weakref.ref(statement, lambda _: self._known.pop(key, None)), prepared)
+        return prepared
+
+    def _compiled(self, statement: SelectBase) -> Prepared | None:
+        compiled = statement.compile(dialect=self._dialect)
+        assert isinstance(compiled, SQLCompiler)
+        return Prepared(compiled, self._dialect) if Prepared.possible(compiled) else None
+
+
+_STATEMENTS: dict[tuple[Any, ...], Statements] = {}
+
+
+def statements(dialect: Dialect) -> Statements:
+    """Those for a database: the same for every database of its kind and version, since the same text is right for all of them."""
+    kind = (dialect.name, dialect.driver, dialect.paramstyle, getattr(dialect, "server_version_info", None))
+    return _STATEMENTS.get(kind) or _STATEMENTS.setdefault(kind, Statements(dialect))

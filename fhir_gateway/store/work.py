@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from sqlalchemy import Connection, Executable, Table, text
+from sqlalchemy import Connection, CursorResult, Executable, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from fhir_gateway.store import tables
@@ -83,12 +83,12 @@ class Work:
         """Is this a transaction (and not a snapshot)?"""
         return self._now is not None
 
-    def execute(self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None) -> Any:
-        """Run one statement as it is, without writing the waiting rows first: a CursorResult, or for a query the Result of its rows."""
+    def execute(self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None) -> CursorResult[Any]:
+        """Run one statement as it is, without writing the waiting rows first."""
         if values is None or isinstance(values, dict):
             prepared = self._statements.of(statement)
             if prepared is not None and prepared.takes(self.connection, values):
-                return prepared.rows(self.connection, values)
+                return cast("CursorResult[Any]", prepared.rows(self.connection, values))  # a query has no use for what a cursor can more
         return self.connection.execute(statement, values)
 
     def queue(self, table: Table, rows: Iterable[Row]) -> None:

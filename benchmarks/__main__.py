@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import api, completeness, corpus, documents, intake, mapping, validation, x12
+from benchmarks import api, completeness, corpus, documents, flat, intake, mapping, validation, x12
 
 DEFAULT = Path(__file__).parents[1] / "fixtures/v2/ref_i12/breast-second-opinion/input.hl7"
 
@@ -65,6 +65,14 @@ def _api(console: Console) -> None:
         table.add_column(column, justify="right" if column[0] in "Sm" else "left")
     for cost in api.measure():
         table.add_row(cost.what, cost.server, f"{cost.held:,}", f"{cost.median * 1e3:.2f}")
+    console.print(table)
+    table = Table(
+        title="FHIR over HTTP as the database grows; GATEWAY_BENCH_RESOURCES names the sizes, such as 1000,100000,1000000", title_justify="left"
+    )
+    for column in ("request", "ServiceRequests held", "median ms", "p99 ms", "× the smallest"):
+        table.add_column(column, justify="right" if column != "request" else "left")
+    for held in flat.measure():
+        table.add_row(held.what, f"{held.held:,}", f"{held.median * 1e3:.2f}", f"{held.p99 * 1e3:.2f}", f"{held.factor:.2f}")
     console.print(table)
 
 

@@ -5,7 +5,7 @@ Shape: `profiles/eligibility.py`. "Indeterminate" stays what it is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -47,8 +47,8 @@ class Insured:
 
     @property
     def network(self) -> str:
-        """`in`, `out`, or "" where nobody said."""
-        found = {code for _, code in codings(self.item.get("network"))}
+        """`in`, `out`, or "" where nobody said: neither does who tells the benefits in and out of network apart, one item each (X12 EB12)."""
+        found = {code for item in self._alike for _, code in codings(item.get("network"))}
         return IN if found == {IN} else OUT if found == {OUT} else ""
 
     @property
@@ -63,15 +63,18 @@ class Insured:
 
     @property
     def authorisation(self) -> bool | None:
-        """Is prior authorisation required? None: unknown."""
-        found = self.item.get("authorizationRequired")
-        return found if isinstance(found, bool) else None
+        """Is prior authorisation required? None: unknown. A payer that requires it of a part of the service requires it."""
+        return _any(item.get("authorizationRequired") for item in self._alike)
 
     @property
     def mandated(self) -> bool | None:
-        """Does the plan require a second opinion? None: it does not say."""
-        found = extended(self.item, SECOND_OPINION_REQUIRED)
-        return found if isinstance(found, bool) else None
+        """Does the plan require a second opinion? None: it does not say. Under whichever service type it says so."""
+        return _any(extended(item, SECOND_OPINION_REQUIRED) for item in self.items)
+
+    @property
+    def _alike(self) -> list[Json]:
+        """The items about the service type that answers: a payer may tell parts of it apart."""
+        return [item for item in self.items if item is self.item or service_type(item) == self.service_type]
 
     @property
     def disagreeing(self) -> list[str]:
@@ -134,6 +137,12 @@ def _answering(items: Sequence[Json]) -> Json:
 def _distance(item: Json) -> tuple[bool, int]:
     code = service_type(item)
     return extended(item, INDETERMINATE) is not None, ANSWERING.index(code) if code in ANSWERING else len(ANSWERING)
+
+
+def _any(said: Iterable[Any]) -> bool | None:
+    """Yes when one says yes, no when one says no, None when nobody says anything."""
+    found = {one for one in said if isinstance(one, bool)}
+    return (True in found) if found else None
 
 
 def _plain(item: Json) -> tuple[Any, ...]:

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from fhir_gateway.cases.eligibility import insured
 from fhir_gateway.cases.insured import digest
 from fhir_gateway.cases.model import Policy
-from profiles.eligibility import COVERAGE_CHECKED, INDETERMINATE, NETWORK_PROVIDER, NETWORK_RESTRICTED, SERVICE_TYPES
+from fhir_gateway.coverage import words
+from profiles.eligibility import COVERAGE_CHECKED, INDETERMINATE, NETWORK_PROVIDER, NETWORK_RESTRICTED, SECOND_OPINION_REQUIRED, SERVICE_TYPES
 from tests.cases.story import Case, answers, item_task
 
 Json = dict[str, Any]
@@ -163,3 +165,15 @@ def test_staff_may_do_without_the_network_with_a_reason() -> None:
     case = Case().receives(coverage(), response(service(**network("out"))))
     case.tasks.append(item_task("item-waiver", "coverage-eligibility", "completed", statusReason={"text": "exception agreed"}))
     assert money(case)[0] == "satisfied"
+
+
+def test_benefits_told_apart_by_network_do_not_say_on_which_side_the_clinic_is() -> None:
+    (said,) = insured(response(service(**network("in")), service(**network("out"), authorizationRequired=True)))
+    assert (said.network, said.authorisation) == ("", True)
+    assert words.network(said) == "Whether the clinic is in the plan's network is not known."
+
+
+def test_what_is_said_of_any_part_of_the_service_or_under_another_type_counts() -> None:
+    wanted = {"extension": [{"url": SECOND_OPINION_REQUIRED, "valueBoolean": True}]}
+    (said,) = insured(response(service("20"), service("30", **wanted, authorizationRequired=True)))
+    assert (said.mandated, said.authorisation) == (True, False), "another service type's authorisation is not the opinion's"

@@ -20,6 +20,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "send": ("sending", "send"),
     "case": ("cases", "app"),
     "eligibility": ("eligibility", "eligibility"),
+    "mock-payer": ("mockpayer", "mock_payer"),
     "checklist": ("checklist", "app"),
     "coverage": ("coverage", "app"),
     "inbox": ("inbox", "app"),

@@ -33,6 +33,7 @@ def build(settings: Settings, *, host: str = "127.0.0.1", mllp_port: int | None 
     """The whole service as one ASGI application; MLLP listens while it runs when a port is given (0: any free one). clock: what time it is, aware."""
     executor = ThreadPoolExecutor(settings.threads, thread_name_prefix="gateway")
     gateway = Gateway(settings, executor, clock)
+    gateway.submission.carriers.update(CARRIERS)
     sender = Sender(gateway.outgoing, CARRIERS, settings.send_seconds)
     worker = Worker({"evaluate": lambda: gateway.evaluate_due(100), "send": sender.round, "codes": gateway.codework.round}, settings.worker_seconds)
 

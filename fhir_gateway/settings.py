@@ -50,6 +50,12 @@ class Settings(BaseSettings):
         None, description='JSON file of more X12 codes, from lists the site has a licence for: {"1365": {"A7": "words"}} by data element'
     )
 
+    payers: Path | None = Field(None, description="Folder of payer files (*.json); empty: the synthetic ones that come with the program")
+    eligibility: Literal["automatic", "by-hand"] = Field(
+        "automatic",
+        description="automatic: the configured payer of an open case is asked by itself, once for each insurance and month; by-hand: only staff ask",
+    )
+
     mllp_tls_cert: Path | None = Field(None, description="PEM certificate chain: turns MLLP into MLLPS")
     mllp_tls_key: Path | None = Field(None, description="PEM private key of that certificate")
     mllp_tls_ca: Path | None = Field(None, description="PEM of the authority whose client certificates are required")

@@ -213,7 +213,7 @@ def print_case(flat: dict[str, Any]) -> None:
         out.print(f"  {'goes to':11} {head['route']['serviceLine']}: {destination(head['route'])}", markup=False, soft_wrap=True)
     for name, gate in flat["gates"].items():
         out.print(f"  {name:11} {_gate(gate['state'])}  {gate.get('reason') or ''}")
-    _print_money(flat.get("money") or {})
+    print_money(flat.get("money") or {})
     table = Table()
     for column in ("item", "state", "why", "due", "good until", "supplied by"):
         table.add_column(column, overflow="fold", no_wrap=column in ("state", "due", "good until"))
@@ -233,7 +233,7 @@ def print_case(flat: dict[str, Any]) -> None:
         out.print(f"  {question:32} {wording}", markup=False, soft_wrap=True)
 
 
-def _print_money(money: dict[str, Any]) -> None:
+def print_money(money: dict[str, Any]) -> None:
     """What the payer said, in words; where to read it whole one step away."""
     if not money:
         return

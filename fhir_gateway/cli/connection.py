@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 
 from fhir_gateway.cli.terminal import stop
+from fhir_gateway.coverage.payer import PayerError
 from fhir_gateway.errors import GatewayError
 from fhir_gateway.events import configure
 from fhir_gateway.pipeline import Gateway
@@ -35,5 +36,7 @@ def gateway(*, anywhere: bool = False) -> Iterator[Gateway]:
             opened.stop()
         except GatewayError as fault:
             stop("\n".join(f"{issue.expression} {issue.text}".strip() for issue in fault.issues))
+        except PayerError as fault:
+            stop("\n".join(map(str, fault.faults)))
         except StoreError as fault:
             stop(str(fault))

@@ -8,7 +8,7 @@ from typing import Any, Final
 from fhir_gateway.cases.days import span
 from fhir_gateway.cases.eligibility import extended
 from fhir_gateway.cases.evidence import Entry, entry, walk
-from fhir_gateway.cases.insured import is_self_pay
+from fhir_gateway.cases.insured import digest, is_self_pay
 from fhir_gateway.cases.model import CaseFile, Moment
 from fhir_gateway.cases.money import UNDECIDED, Plans, eligibility
 from fhir_gateway.coverage import words
@@ -23,6 +23,7 @@ def section(file: CaseFile, flat: Json, at: Moment, clinic: frozenset[str]) -> J
     """What a clerk reads of the money of a case. flat: its answer so far, of which the items are used.
 
     payer, coverage, checkedAt, validUntil, answeredBy, request, response, raw are null while nothing is known; coverages holds all in the order they pay.
+    check: see `check`.
     """
     plans = plans_of(file, flat, at, clinic)
     shown = shown_of(file, plans, at)
@@ -48,7 +49,15 @@ def section(file: CaseFile, flat: Json, at: Moment, clinic: frozenset[str]) -> J
         "disclaimer": words.disclaimers(response, said),
         "problem": words.problems(response, said),
         "nextStep": words.next_step(items, response),
+        "check": check(items.get(words.ELIGIBILITY, {}), plans.held[first], at) if first else None,
     }
+
+
+def check(item: Json, coverage: Json, at: Moment) -> str | None:
+    """The name of the check that is due, the same for one insurance and month; None while an answer holds, or when the payer has said no."""
+    stale = item.get("state") == "not-acceptable" and item.get("reason") == "stale"
+    waits = item.get("state") in ("missing", "requested") or item.get("reason") in ("policy-changed", "another-policy")
+    return f"{digest(coverage)}/{at.today:%Y-%m}" if stale or waits else None
 
 
 def plans_of(file: CaseFile, flat: Json, at: Moment, clinic: frozenset[str]) -> Plans:

@@ -1,6 +1,7 @@
 """FHIR and webhooks on their way out: one POST, and what it was answered.
 
-Nothing that comes back is trusted: the body is not read, redirects are not followed, and what is said of a failure is its kind and never its text.
+Nothing that comes back is trusted: redirects are not followed, the body is read only where one is wanted and only so far, and what is said of a failure is
+its kind and never its text.
 """
 
 from __future__ import annotations
@@ -23,8 +24,25 @@ def carry(delivery: Delivery, seconds: float) -> Outcome:
             client.stream("POST", delivery.address, content=delivery.body, headers=delivery.headers) as answer,
         ):
             status = answer.status_code
+            body = _body(answer, delivery.answer_bytes) if delivery.answer_bytes else None
     except (OSError, httpx.HTTPError, httpx.InvalidURL, ValueError) as fault:
         return Outcome(good=False, error=type(fault).__name__)
+    except TooLongError:
+        return Outcome(good=False, error="the answer is too long", final=True)
+    kind = answer.headers.get("content-type", "")
     if 200 <= status < 300:
-        return Outcome(good=True)
-    return Outcome(good=False, error=f"HTTP {status}", final=300 <= status < 500 and status not in AGAIN)
+        return Outcome(good=True, answer=body, answer_type=kind)
+    return Outcome(good=False, error=f"HTTP {status}", final=300 <= status < 500 and status not in AGAIN, answer=body, answer_type=kind)
+
+
+class TooLongError(Exception):
+    """More came back than was wanted."""
+
+
+def _body(answer: httpx.Response, most: int) -> bytes:
+    found = bytearray()
+    for part in answer.iter_bytes():
+        found += part
+        if len(found) > most:
+            raise TooLongError
+    return bytes(found)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from fhir_gateway.pipeline.delivery import Delivery, Outcome, Unsendable
+from fhir_gateway.pipeline.delivery import Delivery, Later, Outcome, Unsendable
 from fhir_gateway.pipeline.outgoing import Outgoing
 from fhir_gateway.store import Job
 
@@ -49,9 +49,11 @@ class Sender:
         try:
             outcome = Outcome(good=True)
             for delivery in self._outgoing.prepare(job):
-                outcome = self._carriers[delivery.channel](delivery, self._seconds)
+                outcome = self._carriers[delivery.channel](delivery, delivery.seconds or self._seconds)
                 if not outcome.good:
                     break
+        except Later as rest:
+            outcome = Outcome(good=False, error=str(rest), retry_at=rest.at)
         except Unsendable as why:
             outcome = Outcome(good=False, error=str(why), final=True)
         except Exception as fault:  # noqa: BLE001 - one job that can't be put into bytes must not hold up the others

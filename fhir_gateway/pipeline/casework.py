@@ -24,14 +24,17 @@ from fhir_gateway.cases.requirement import Checklist
 from fhir_gateway.coverage.section import section
 from fhir_gateway.errors import NotFoundError
 from fhir_gateway.events import event
+from fhir_gateway.pipeline import enquiry
 from fhir_gateway.pipeline.adoptions import adopt
 from fhir_gateway.pipeline.announcements import announce
 from fhir_gateway.pipeline.casefile import CLOSED, Held, appointment_event, assemble, expiry, resubmission_event, withdrawal_event
 from fhir_gateway.pipeline.chasing import by_policy, close_answered, queue_requests
 from fhir_gateway.pipeline.checklists import Checklists, Lists
+from fhir_gateway.pipeline.checks import ask, queue_checks
 from fhir_gateway.pipeline.directory import Directories
 from fhir_gateway.pipeline.merging import reciprocate
 from fhir_gateway.pipeline.notices import notice
+from fhir_gateway.pipeline.payers import Payers
 from fhir_gateway.pipeline.rereading import reread
 from fhir_gateway.pipeline.results import After, Judged
 from fhir_gateway.pipeline.subscriptions import requested
@@ -56,13 +59,16 @@ class Casework:
     policy: Policy
     settings: Settings
     directories: Directories = field(default_factory=Directories)
+    payers: Payers = field(default_factory=Payers)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Casework:
-        """Shipped checklists compiled once. Raises ChecklistError naming what is wrong with one."""
+        """Shipped checklists compiled once. Raises ChecklistError, PayerError naming what is wrong with one."""
         sets = valuesets.load()
         policy = Policy(review_days=settings.review_days, clinic=frozenset({settings.clinic_name}))
-        return cls(Checklists(plandefinitions.load()), sets["referral"], sets["second-opinion"], policy, settings)
+        return cls(
+            Checklists(plandefinitions.load()), sets["referral"], sets["second-opinion"], policy, settings, payers=Payers.from_folder(settings.payers)
+        )
 
     # After a write
 
@@ -78,6 +84,8 @@ class Casework:
         if any(stored.type == "PlanDefinition" for stored in written):
             self.checklists.saved(tx, written, at)
         self.directories.saved(tx, written, self.checklists, at)
+        if any(stored.type == enquiry.TYPE for stored in written):
+            written = [*written, *enquiry.answer_all(tx, written, self.payers, self.moment(at))]
         touched = staff.cases.touched_by([stored.reference for stored in written])
         if adopted := adopt(staff, written, opened, touched, at):
             written = [*written, *adopted]
@@ -87,6 +95,7 @@ class Casework:
         reread(staff, judged, at)
         requested(staff, written)
         queue_requests(staff, at, self.settings)
+        queue_checks(staff, judged, self.payers, self.settings)
         announce(staff, judged)
         return After(tuple(case.service_request_id for case in touched), hints)
 
@@ -96,7 +105,20 @@ class Casework:
         if case is not None:
             judged = list(self._chased(tx, case, at, "time"))
             queue_requests(tx, at, self.settings)
+            queue_checks(tx, judged, self.payers, self.settings)
             announce(tx, judged)
+
+    def check(self, tx: Transaction, name: str, at: datetime) -> Stored | None:
+        """Ask the payer of a case now; the question, None when the case is over. Raises NotFoundError, ConflictError when no insurance is held."""
+        case = tx.cases.get(name if "/" in name else f"ServiceRequest/{name}") or tx.cases.get(name)
+        if case is None:
+            raise NotFoundError("There is no such case")
+        if case.closed:
+            return None
+        flat = self._answer(tx, case, None, at)[0]
+        asked = ask(tx, case, flat, self.payers, self.moment(at), self.settings.clinic_name)
+        self.after(tx, [asked], at)
+        return asked
 
     def _chased(self, tx: Transaction, case: Case, at: datetime, why: str) -> Iterator[Judged]:
         """Judge a case; end the requests that are answered, and where policy asks for what it lacks, judge it again with that asked for."""

@@ -3,27 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """channel: http (POST to `address`) or mllp (`address` is host:port). headers: of the HTTP request. tls: MLLP over TLS."""
+    """channel: http (POST to `address`), mllp (`address` is host:port), or another way out of `app.CARRIERS`. headers: of the HTTP request.
 
-    channel: Literal["http", "mllp"]
+    tls: MLLP over TLS. answer_bytes: how much of the answer's body is wanted; 0: none is read. seconds: how long it may take, None for the usual time.
+    """
+
+    channel: str
     address: str
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
     tls: bool = False
+    answer_bytes: int = 0
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a sending. final: trying again would not help. error: what went wrong, without patient data."""
+    """What came of a sending. final: trying again would not help. error: what went wrong, without patient data.
+
+    answer, answer_type: the body that came back with its media type, where the delivery wanted one; of a refusal as well.
+    retry_at: when to try again, instead of the usual time.
+    """
 
     good: bool
     error: str = ""
     final: bool = False
+    answer: bytes | None = None
+    answer_type: str = ""
+    retry_at: datetime | None = None
+
+
+class Later(Exception):
+    """What is asked may not be sent before `at`: the other side is left alone until then."""
+
+    def __init__(self, at: datetime) -> None:
+        super().__init__("left alone for a while")
+        self.at = at
 
 
 class Unsendable(Exception):

@@ -18,6 +18,7 @@ from fhir_gateway.pages.letter import full_name, letter
 from fhir_gateway.pipeline import interactions, writes
 from fhir_gateway.pipeline.actions import Actions
 from fhir_gateway.pipeline.casework import Casework
+from fhir_gateway.pipeline.checks import due_checks
 from fhir_gateway.pipeline.codetables import CodeTables
 from fhir_gateway.pipeline.codework import CodeWork
 from fhir_gateway.pipeline.conflicts import Take
@@ -33,12 +34,13 @@ from fhir_gateway.pipeline.opinion import Opinions
 from fhir_gateway.pipeline.orphans import Orphans
 from fhir_gateway.pipeline.outgoing import Outgoing
 from fhir_gateway.pipeline.paperwork import Paperwork
-from fhir_gateway.pipeline.payerview import Releases, closed, refusal
+from fhir_gateway.pipeline.payerview import Releases, closed, refusal, resolver
 from fhir_gateway.pipeline.replay import Replay
 from fhir_gateway.pipeline.results import RawMessage, Written
 from fhir_gateway.pipeline.search import matches, searched
 from fhir_gateway.pipeline.searchall import searched_over
 from fhir_gateway.pipeline.submissions import BundleIntake
+from fhir_gateway.pipeline.submit import Submission
 from fhir_gateway.pipeline.translate import translated
 from fhir_gateway.security.principal import GATEWAY, Principal
 from fhir_gateway.settings import Settings
@@ -83,6 +85,7 @@ class Gateway:
         self.orphans = Orphans(self.store, self.casework, self.clock, settings.orphan_days)
         self.dry_run = DryRun(self.store, self.casework, settings, codes, site, self.clock)
         self.outgoing = Outgoing(self.store, self.casework, settings, self.clock)
+        self.submission = Submission(self.store, self.casework, self.outgoing, settings, self.clock)
         self.bundles = BundleIntake(self.store, self.casework, settings, self.clock)
         self.operations = Operations(self.store, self.casework, settings, self.clock)
         self.releases = Releases(self.store, self.clock)
@@ -97,9 +100,17 @@ class Gateway:
         for name in COMMON:
             shapes.shape_of_resource(name)
         self.casework.checklists.seed(self.store, self.clock())
+        self._show_payers()
         event("recovered", messages=self.recover())
         gc.collect()
         gc.freeze()  # what is built by now lives as long as the process: the collector need not walk it for every large message
+
+    def _show_payers(self) -> None:
+        """Let payers the clinic has configured see what is theirs, as they are configured now. The ones that come with the program see nothing."""
+        with self.store.snapshot(GATEWAY) as tx:
+            held, known = tx.payers.list(), list(self.casework.payers.all(tx).values())
+        if held or self.settings.payers is not None:
+            self.store.knows_payers(resolver(lambda: known))
 
     def stop(self) -> None:
         """Close the database."""
@@ -281,7 +292,8 @@ class Gateway:
         if entry is None:
             return None
         self._audit(principal, "read", "Binary", inbox_id)
-        return RawMessage(entry.id, entry.raw, FHIR_TYPE if entry.channel == "fhir" else V2_TYPE)
+        kinds = {"fhir": FHIR_TYPE, "payer": entry.answer_type or "application/octet-stream"}
+        return RawMessage(entry.id, entry.raw, kinds.get(entry.channel, V2_TYPE))
 
     def completeness(self, principal: Principal, id: str, as_of: datetime | None) -> Json:
         """The GuidanceResponse of one case. Raises NotFoundError when there is no such case for this principal."""
@@ -314,6 +326,21 @@ class Gateway:
         for name in matches(found):
             self._audit(principal, "found", *name)
         return found
+
+    def submit_eligibility(self, principal: Principal, raw: bytes) -> Stored:
+        """The CoverageEligibilityResponse to a question. Raises UnreadableError, InvalidError."""
+        return self.submission.submit(principal, writes.given_object(raw))
+
+    def check_coverage(self, principal: Principal, name: str) -> Json:
+        """Ask the payer of a case now; its flat answer afterwards. Raises NotFoundError, ConflictError."""
+        now = self.clock()
+        self._run(principal, lambda tx: self.casework.check(tx, name, now))
+        return self.case(principal, name, None)
+
+    def checks_due(self, principal: Principal, limit: int) -> list[str]:
+        """Ids of the open cases whose payer has not answered for the insurance as it is now, in this month."""
+        with translated(), self.store.snapshot(principal) as tx:
+            return due_checks(tx, limit)
 
     # Cases
 

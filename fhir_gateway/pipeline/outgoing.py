@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from fhir_gateway import metrics
+from fhir_gateway.errors import ConflictError, NotFoundError
 from fhir_gateway.events import event
-from fhir_gateway.pipeline import hooks, requests, telling
+from fhir_gateway.pipeline import checks, hooks, requests, telling
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.chasing import follow_up
 from fhir_gateway.pipeline.delivery import Delivery, Outcome
+from fhir_gateway.pipeline.eligibility import Enquiries
+from fhir_gateway.pipeline.enquiry import KIND as ELIGIBILITY
 from fhir_gateway.security.principal import GATEWAY
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Job, Store, Transaction
@@ -26,7 +30,7 @@ from fhir_gateway.store.ids import new_id
 Json = dict[str, Any]
 Prepare = Callable[[Transaction, Job, Settings], list[Delivery]]
 
-LOCAL: Final = ("remind", "escalate")
+LOCAL: Final = ("remind", "escalate", checks.KIND)
 LEASE_FACTOR: Final = 20
 """A lease lasts this many times as long as one sending may take: a batch of slow partners ends within it, a worker that died is not missed for long."""
 FIRST_WAIT: Final = 10.0
@@ -53,18 +57,31 @@ class Outgoing:
     clock: Callable[[], datetime]
     name: str = field(default_factory=new_id)
 
+    @property
+    def enquiries(self) -> Enquiries:
+        """What becomes of questions to payers."""
+        return Enquiries(self.casework, self.settings)
+
     def lease(self, n: int) -> list[Job]:
         """The next things to do. Nobody else is given them while the lease lasts."""
         now = self.clock()
         return self.store.run(
-            GATEWAY, now, lambda tx: tx.outbox.lease(now, n, LEASE_FACTOR * self.settings.send_seconds, self.name, [*PREPARE, *LOCAL])
+            GATEWAY, now, lambda tx: tx.outbox.lease(now, n, LEASE_FACTOR * self.settings.send_seconds, self.name, [*PREPARE, *LOCAL, ELIGIBILITY])
         )
+
+    def claim(self, key: str) -> Job | None:
+        """One thing by its name, to do it at once. None when it is done, or in somebody's hands."""
+        now, seconds = self.clock(), LEASE_FACTOR * self.settings.send_seconds
+        return self.store.run(GATEWAY, now, lambda tx: tx.outbox.claim(key, now, seconds, self.name))
 
     def prepare(self, job: Job) -> list[Delivery]:
         """What to send; a job that is the gateway's own affair is done here and now, and nothing is sent for it."""
         if job.kind in LOCAL:
             self._follow_up(job)
             return []
+        if job.kind == ELIGIBILITY:
+            now = self.clock()
+            return self.store.run(GATEWAY, now, lambda tx: self.enquiries.prepare(tx, job, now))
         with self.store.snapshot(GATEWAY) as tx:
             return PREPARE[job.kind](tx, job, self.settings)
 
@@ -77,13 +94,17 @@ class Outgoing:
         now = self.clock()
 
         def work(tx: Transaction) -> Literal["done", "again", "given-up"]:
+            if outcome.good and job.kind == ELIGIBILITY:
+                return self._answered(tx, job, outcome, now)
             if outcome.good:
                 if tx.outbox.done(job.pk, self.name):
                     hooks.reached(tx, job)
                 return "done"
-            retry_at = None if outcome.final else self._again(job, now)
+            retry_at = None if outcome.final else self._again(job, now, outcome.retry_at)
             if tx.outbox.fail(job.pk, self.name, outcome.error, retry_at):
                 hooks.missed(tx, job, outcome.error, gone=retry_at is None)
+                if job.kind == ELIGIBILITY:
+                    self.enquiries.missed(tx, job, outcome, now, gone=retry_at is None)
             return "again" if retry_at else "given-up"
 
         became = self.store.run(GATEWAY, now, work)
@@ -92,10 +113,26 @@ class Outgoing:
             event("not-delivered", "warning", job=job.pk, kind=job.kind, attempts=job.attempts, error=outcome.error, became=became)
         return became != "again"
 
-    def _again(self, job: Job, now: datetime) -> datetime | None:
-        """Doubling from ten seconds to an hour, with jitter so that what failed together is not tried together; None when its time is over."""
+    def _answered(self, tx: Transaction, job: Job, outcome: Outcome, now: datetime) -> Literal["done", "again"]:
+        """A payer has answered, if only that it can't answer now: then it is asked again while there is time."""
+        if not tx.outbox.done(job.pk, self.name):
+            return "done"
+        wanted = self.enquiries.taken(tx, job, outcome, now)
+        retry_at = self._again(job, now, wanted) if wanted else None
+        if retry_at is None:
+            return "done"
+        tx.outbox.reopen(job.pk, "the payer can't answer now", retry_at)
+        return "again"
+
+    def _again(self, job: Job, now: datetime, wanted: datetime | None = None) -> datetime | None:
+        """Doubling from ten seconds to an hour, with jitter so that what failed together is not tried together; None when its time is over.
+
+        wanted: not before then.
+        """
         if now - job.queued_at >= timedelta(hours=self.settings.retry_hours):
             return None
+        if wanted is not None:
+            return wanted + timedelta(seconds=FIRST_WAIT * random.uniform(0.0, 1.0))  # noqa: S311 - not a secret
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(job.attempts - 1, 20))
         return now + timedelta(seconds=wait * random.uniform(0.5, 1.0))  # noqa: S311 - not a secret
 
@@ -103,7 +140,11 @@ class Outgoing:
         now = self.clock()
 
         def work(tx: Transaction) -> None:
-            if tx.outbox.done(job.pk, self.name) and (changed := follow_up(tx, job.kind, job.payload, now)):
+            if job.kind == checks.KIND:
+                if tx.outbox.done(job.pk, self.name):
+                    with suppress(NotFoundError, ConflictError):  # the case or its insurance went while this waited
+                        self.casework.check(tx, job.payload["case"], now)
+            elif tx.outbox.done(job.pk, self.name) and (changed := follow_up(tx, job.kind, job.payload, now)):
                 self.casework.after(tx, [changed], now)
 
         self.store.run(GATEWAY, now, work)

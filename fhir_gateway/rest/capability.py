@@ -16,6 +16,7 @@ Json = dict[str, Any]
 INTERACTIONS: Final = ("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type")
 SYSTEM_INTERACTIONS: Final = ("transaction", "batch", "history-system", "search-system")
 OPERATIONS: Final[dict[str, tuple[str, ...]]] = {
+    "CoverageEligibilityRequest": ("submit",),
     "Patient": ("everything", "match"),
     "PlanDefinition": ("questionnaire",),
     "ServiceRequest": ("completeness", "opinion"),

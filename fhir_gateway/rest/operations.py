@@ -41,6 +41,16 @@ async def dry_run(request: Request) -> Response:
     return answers.answer(await run(request, lambda: gateway.dry_run.bundle(body, principal, base)))
 
 
+@router.post("/fhir/CoverageEligibilityRequest/$submit", summary="Is this insurance in force, what does it cover, must the payer be asked first?")
+async def submit(request: Request) -> Response:
+    """The CoverageEligibilityResponse, kept beside the request; `outcome` is `queued` when the payer has not answered in its time."""
+    principal = principal_of(request)
+    answers.check_accept(request)
+    gateway, body = gateway_of(request), await body_of(request)
+    found = await run(request, lambda: gateway.submit_eligibility(principal, body))
+    return answers.answer(found.body, headers=answers.version_headers(found.version, found.last_updated))
+
+
 @router.api_route("/fhir/PlanDefinition/{id}/$questionnaire", methods=["GET", "POST"], summary="What a checklist asks for, as a Questionnaire")
 async def questionnaire(request: Request, id: str) -> Response:
     """The Questionnaire of one checklist; its QuestionnaireResponse answers what a case's conditions ask."""

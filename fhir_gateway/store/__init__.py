@@ -19,6 +19,7 @@ from fhir_gateway.store.inbox import InboxEntry, InboxLine, content_hash
 from fhir_gateway.store.keys import Holder
 from fhir_gateway.store.outbox import Job, JobLine
 from fhir_gateway.store.partners import Partner
+from fhir_gateway.store.payers import Circuit, PayerDocument
 from fhir_gateway.store.statistics import Statistics
 from fhir_gateway.store.stored import Stored
 from fhir_gateway.store.transaction import Transaction
@@ -27,6 +28,7 @@ __all__ = [
     "Act",
     "Case",
     "CaseItem",
+    "Circuit",
     "Holder",
     "InboxEntry",
     "InboxLine",
@@ -34,6 +36,7 @@ __all__ = [
     "JobLine",
     "LocalCode",
     "Partner",
+    "PayerDocument",
     "RecordOf",
     "Statistics",
     "Store",

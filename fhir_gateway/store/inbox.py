@@ -18,7 +18,8 @@ from fhir_gateway.store.text import fit
 from fhir_gateway.store.work import Work
 
 InboxState = Literal["pending", "processed", "failed", "refused", "discarded"]
-Channel = Literal["mllp", "http", "fhir"]
+Channel = Literal["mllp", "http", "fhir", "payer"]
+"""payer: what a payer answered to a question of ours; it is no message and never mapped again."""
 
 # Who may follow whom. A processed message is never taken back; a discarded one was put aside by a person and stays so.
 MAY_BECOME: Final[dict[str, frozenset[str]]] = {
@@ -295,7 +296,7 @@ def _went(went: Went | None) -> dict[str, Any]:
 
 def _chosen(chosen: Chosen) -> ColumnElement[bool]:
     """Prefixes of a type will do: `REF` is every referral."""
-    conditions: list[ColumnElement[bool]] = [_I.c.state == "processed", _I.c.channel != "fhir"]
+    conditions: list[ColumnElement[bool]] = [_I.c.state == "processed", _I.c.channel.not_in(("fhir", "payer"))]
     if chosen.since is not None:
         conditions.append(_I.c.received_at >= chosen.since)
     if chosen.until is not None:

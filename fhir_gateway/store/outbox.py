@@ -94,6 +94,14 @@ class Outbox:
         rows = self._work.execute(select(*(_O.c[name] for name in Job.__slots__)).where(_O.c.pk.in_(taken)).order_by(_O.c.due_at, _O.c.pk))
         return [Job(**row._mapping) for row in rows]
 
+    def claim(self, key: str, now: datetime, seconds: float, owner: str) -> Job | None:
+        """Take the thing of this name, due or not, to do it at once. None when it is done, or in somebody's hands."""
+        free = or_(_O.c.lease_until.is_(None), _O.c.lease_until <= now)
+        mine = update(_O).where(_O.c.key == fit(key), _O.c.state == "pending", free)
+        lease = {"lease_until": now + timedelta(seconds=seconds), "lease_owner": owner, "attempts": _O.c.attempts + 1}
+        row = self._work.execute(mine.values(**lease).returning(*(_O.c[name] for name in Job.__slots__))).first()
+        return Job(**row._mapping) if row else None
+
     def done(self, pk: int, owner: str) -> bool:
         """It is done. False when the lease was lost to another worker."""
         return self._end(pk, owner, {"state": "done", "last_error": None})
@@ -102,6 +110,11 @@ class Outbox:
         """It failed: again at `retry_at`, or never (None). False when the lease was lost. error: without patient data."""
         state = "dead" if retry_at is None else "pending"
         return self._end(pk, owner, {"state": state, "last_error": fit(error), **({} if retry_at is None else {"due_at": retry_at})})
+
+    def reopen(self, pk: int, error: str, retry_at: datetime) -> None:
+        """Put a thing that this transaction said is done back: it has to be done again, at `retry_at`."""
+        again = {"state": "pending", "last_error": fit(error), "due_at": retry_at}
+        self._work.execute(update(_O).where(_O.c.pk == pk, _O.c.state == "done").values(**again))
 
     def release(self, pk: int, owner: str) -> bool:
         """Give a thing back that was not begun, because what goes before it in its lane has to be tried again. False when the lease was lost."""

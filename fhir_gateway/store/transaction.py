@@ -15,6 +15,7 @@ from fhir_gateway.store.inbox import Inbox
 from fhir_gateway.store.keys import Keys
 from fhir_gateway.store.outbox import Outbox
 from fhir_gateway.store.partners import Partners
+from fhir_gateway.store.payers import Payers
 from fhir_gateway.store.payerview import search as payerview
 from fhir_gateway.store.payerview.released import Shares
 from fhir_gateway.store.payerview.resources import NoKeys, PayerResources
@@ -25,7 +26,9 @@ from fhir_gateway.store.work import Work
 
 
 class Transaction:
-    """resources, keys, inbox, codes, cases, identities, outbox, partners, shares, audit: see the class of each. Not to be used after its `with` block."""
+    """resources, keys, inbox, codes, cases, identities, outbox, partners, payers, shares, audit: see the class of each. Not to be used after its `with`
+    block.
+    """
 
     def __init__(self, work: Work, principal: Principal) -> None:
         self._work = work
@@ -40,6 +43,7 @@ class Transaction:
         self.outbox = Outbox(work)
         self.partners = Partners(work)
         self.shares = Shares(work, principal)
+        self.payers = Payers(work)
         self.audit = Audit(work, principal)
 
     def on_behalf_of(self, principal: Principal) -> Transaction:

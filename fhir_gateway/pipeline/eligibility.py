@@ -1,0 +1,138 @@
+"""Asking payers by machine: the question as it leaves the outbox, and what becomes of what comes back, each in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from fhir_gateway.cases.eligibility import extended
+from fhir_gateway.cases.evidence import walk
+from fhir_gateway.coverage import circuit
+from fhir_gateway.pipeline.casework import Casework
+from fhir_gateway.pipeline.delivery import Delivery, Later, Outcome, Unsendable
+from fhir_gateway.pipeline.enquiry import Asking, asking, error, frame
+from fhir_gateway.pipeline.payerchannels import CHANNELS, AnswerError
+from fhir_gateway.security.principal import Principal
+from fhir_gateway.settings import Settings
+from fhir_gateway.store import Circuit, Job, Transaction, content_hash
+from fhir_gateway.validation import validate
+from profiles.eligibility import COVERAGE_CHECKED, RAW_ANSWER, RETRY_AFTER
+
+Json = dict[str, Any]
+
+ANSWER_BYTES: Final = 1024 * 1024
+"""The most an answer may have; a 271 has some thousand bytes."""
+PROBE: Final = timedelta(minutes=1)
+"""How long one question that finds out whether a payer is back keeps the others waiting."""
+_SECONDS: Final = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True, slots=True)
+class Enquiries:
+    """Questions to payers, from the outbox to the case. Everything it needs, wired once."""
+
+    casework: Casework
+    settings: Settings
+
+    def prepare(self, tx: Transaction, job: Job, now: datetime) -> list[Delivery]:
+        """The question in bytes. Raises Later while the payer rests, Unsendable where there is no way to ask."""
+        asked = self._asked(tx, job, now)
+        held = tx.payers.circuit(asked.payer.name)
+        if (until := circuit.rests(held.failures, held.rests_until, now)) is not None:
+            raise Later(until)
+        channel = CHANNELS.get(asked.payer.channel)
+        if channel is None:
+            raise Unsendable(f"the payer's channel {asked.payer.channel} can't be used")
+        if circuit.probing(held.failures):
+            tx.payers.answered(Circuit(held.payer, held.failures, now + PROBE))
+        return [channel.prepare(asked, self.settings)]
+
+    def taken(self, tx: Transaction, job: Job, outcome: Outcome, now: datetime) -> datetime | None:
+        """Turn what came back into the answer, and keep it as it came; when to ask again, None when that is that."""
+        asked = self._asked(tx, job, now)
+        raw = self._kept(tx, outcome)
+        response = self._read(outcome, asked)
+        response["extension"] = [*response.get("extension", ()), {"url": RAW_ANSWER, "valueReference": {"reference": f"Binary/{raw}"}}]
+        self._answer(tx, job, response, now)
+        tx.payers.answered(Circuit(asked.payer.name))
+        seconds = _retry_after(response)
+        return now + timedelta(seconds=seconds) if seconds is not None else None
+
+    def missed(self, tx: Transaction, job: Job, outcome: Outcome, now: datetime, *, gone: bool) -> None:
+        """Nothing came back. Once it is given up the answer says so, for a person to ask by other means."""
+        asked = self._asked(tx, job, now)
+        if outcome.retry_at is None and asked.payer.name:
+            held = tx.payers.circuit(asked.payer.name)
+            tx.payers.answered(Circuit(held.payer, *circuit.after_failure(held.failures, now)))
+        if gone:
+            text = "The payer could not be reached. Ask it by telephone or at its portal, and enter what it says."
+            self._answer(tx, job, error(asked, "", "", text, "clinic", asked.payer.channel), now)
+
+    def _asked(self, tx: Transaction, job: Job, now: datetime) -> Asking:
+        stored = tx.resources.read("CoverageEligibilityRequest", job.payload["request"])
+        if stored is None or stored.deleted:
+            raise Unsendable("the request is gone")
+        return asking(tx, stored.resource, self.casework.payers, self.casework.moment(now), job.key)
+
+    def _kept(self, tx: Transaction, outcome: Outcome) -> str:
+        raw = outcome.answer or b""
+        return tx.inbox.add(
+            channel="payer",
+            sender="",
+            control_id=None,
+            message_type="eligibility answer",
+            raw=raw,
+            content_hash=content_hash(raw),
+            state="processed",
+            answer_type=outcome.answer_type or "application/octet-stream",
+        )
+
+    def _read(self, outcome: Outcome, asked: Asking) -> Json:
+        """What the payer said, with what we know ourselves; an answer against the specification is an answer that says nothing."""
+        try:
+            said = CHANNELS[asked.payer.channel].read(outcome.answer or b"", outcome.answer_type, asked)
+            response = _completed(said, asked)
+            issues = validate(response)
+        except (AnswerError, ValueError, KeyError, TypeError, AttributeError):
+            return _unreadable(asked)
+        return _unreadable(asked) if issues else response
+
+    def _answer(self, tx: Transaction, job: Job, response: Json, now: datetime) -> None:
+        held = tx.resources.read("CoverageEligibilityResponse", job.payload["response"])
+        if held is None or held.deleted:
+            return
+        writer = tx.on_behalf_of(Principal("gateway", held.owner))
+        stored = writer.resources.update({**response, "id": held.id})
+        self.casework.after(tx, [stored], now)
+
+
+def _completed(said: Json, asked: Asking) -> Json:
+    """A payer's answer in its place: to our request, about our Patient and Coverages, each marked with what it was asked about."""
+    ours = frame(asked, asked.payer.channel)
+    insurances = [one for one in walk(said, "insurance") if isinstance(one, dict)]
+    placed = [_placed(one, known) for one, known in zip(insurances, ours.get("insurance", ()), strict=False)]
+    kept = {name: value for name, value in said.items() if name not in ("id", "meta", "text", "extension", "insurance", "contained")}
+    made = {**ours, **kept, **{name: ours[name] for name in ("request", "patient", "insurer", "status", "purpose", "created")}}
+    made["extension"] = [*ours["extension"], *said.get("extension", ())]
+    made["insurance"] = placed or ours.get("insurance", [])
+    return {name: value for name, value in made.items() if value != []}
+
+
+def _placed(one: Json, known: Json) -> Json:
+    others = [x for x in one.get("extension", ()) if x.get("url") != COVERAGE_CHECKED]
+    return {**one, "coverage": known["coverage"], "extension": [*known["extension"], *others]}
+
+
+def _unreadable(asked: Asking) -> Json:
+    text = "The payer's answer is against its specification and could not be read; it is kept as it came. Ask the payer by telephone."
+    return error(asked, "", "", text, "payer", asked.payer.channel)
+
+
+def _retry_after(response: Json) -> float | None:
+    """Seconds after which the payer says it may be asked again; None when it has answered, or must not be asked again as it is."""
+    if response.get("outcome") != "error":
+        return None
+    told = [extended(one, RETRY_AFTER) for one in walk(response, "error") if isinstance(one, dict)]
+    found = [float(one["value"]) * _SECONDS.get(str(one.get("code")), 1) for one in told if isinstance(one, dict) and "value" in one]
+    return min(found, default=None)

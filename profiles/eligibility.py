@@ -26,6 +26,13 @@ ANSWERING: Final = ("20", "3", "98", "ON", "87", "30")
 plan (X12 element 1365; DOMAIN 4.2).
 """
 
+REVIEW_ACTION: Final = "http://hl7.org/fhir/us/davinci-pas/StructureDefinition/extension-reviewAction"
+REVIEW_CODE: Final = "http://hl7.org/fhir/us/davinci-pas/StructureDefinition/extension-reviewActionCode"
+REVIEWS: Final = "https://codesystem.x12.org/005010/306"
+"""Of ClaimResponse.item.adjudication: what the payer decided of an item, and the code of X12 element 306 (HCR01) for it (Da Vinci PAS)."""
+SECOND_SURGICAL_OPINION: Final = canonical("StructureDefinition", "second-surgical-opinion")
+"""Of a Claim and its ClaimResponse: valueBoolean, what is asked for is a second opinion before surgery."""
+
 # Extensions of CoverageEligibilityResponse, where each stands and its value[x].
 SECOND_OPINION_REQUIRED: Final = canonical("StructureDefinition", "second-opinion-required")  # insurance.item: valueBoolean (EB01 Q)
 INDETERMINATE: Final = canonical("StructureDefinition", "indeterminate")  # insurance or insurance.item: valueString, why nobody can say (EB01 V)

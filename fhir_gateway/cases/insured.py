@@ -9,19 +9,12 @@ from datetime import date, tzinfo
 from typing import Any, Final
 
 from fhir_gateway.cases.days import Span, span
-from fhir_gateway.cases.evidence import codings, walk
+from fhir_gateway.cases.evidence import walk
 from fhir_gateway.cases.model import Json
+from profiles.selfpay import self_pay
 
 ASKED_ABOUT: Final = ("status", "type", "subscriberId", "period", "payor", "class")
 """What a payer answers for: another payer, plan, group, member, period, kind or status is another question."""
-SELF_PAY: Final = frozenset(
-    {
-        ("https://nahdo.org/sopt", "81"),
-        ("", "SELFPAY"),
-        ("http://terminology.hl7.org/CodeSystem/v3-ActCode", "SELFPAY"),
-        ("http://terminology.hl7.org/CodeSystem/coverage-selfpay", "pay"),
-    }
-)
 _LAST: Final = 1_000_000
 
 
@@ -33,7 +26,7 @@ def digest(coverage: Json) -> str:
 
 def is_self_pay(coverage: Json) -> bool:
     """The patient pays without insurance: nobody is to be asked and no plan billed."""
-    return any(code in SELF_PAY or code[1] == "SELFPAY" for code in codings(coverage.get("type")))
+    return self_pay(coverage)
 
 
 def primary(coverages: Mapping[str, Json], day: date, zone: tzinfo) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
+from fhir_gateway.cases.authorised import decided
 from fhir_gateway.cases.days import Span
 from fhir_gateway.cases.eligibility import IN, OUT, Insured, insured
 from fhir_gateway.cases.evidence import Entry, walk
@@ -22,6 +23,14 @@ Says = tuple[ItemState, str] | None
 
 UNDECIDED: Final = frozenset({"pended", "indeterminate", "policy-changed", "another-policy", "wrong-type", "retracted", "status-unknown"})
 """Reasons of an answer that settles nothing: an older plain one still holds, for as long as it does."""
+
+# What a payer decided (`cases.authorised`) → what that means for the item.
+AUTHORISED: Final[dict[str, tuple[ItemState, str]]] = {
+    "pended": ("expected", "pended"),
+    "information-requested": ("expected", "pended"),
+    "denied": ("not-acceptable", "denied"),
+    "partly-approved": ("received", "partly-approved"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +86,16 @@ def of_another_policy(response: Json, plans: Plans) -> Says:
 
 
 def authorisation(response: Json, plans: Plans) -> Says:
-    """ClaimResponse: granted needs a complete outcome and a reference the payer will know it by."""
+    """ClaimResponse: granted needs a reference the payer will know it by; granted in part is for a person to look at."""
     if response.get("use") != "preauthorization":
         return "not-acceptable", "wrong-type"
     named = {str(name) for name in walk(response, "insurance.coverage.reference")}
     if plans.held and named and not named & set(plans.first):
         return "received", "another-policy"
-    outcome = response.get("outcome")
-    if outcome in ("queued", "partial"):
-        return "expected", "pended"
-    if outcome == "error":
-        return "not-acceptable", "denied"
-    return None if response.get("preAuthRef") else ("received", "indeterminate")
+    said = decided(response)
+    if said in ("approved", "not-needed"):
+        return None
+    return AUTHORISED.get(said, ("received", "indeterminate"))
 
 
 def counting(entries: Collection[Entry], plans: Plans) -> list[Json]:

@@ -12,6 +12,7 @@ from fhir_gateway.cases.insured import digest, is_self_pay
 from fhir_gateway.cases.model import CaseFile, Moment
 from fhir_gateway.cases.money import UNDECIDED, Plans, eligibility
 from fhir_gateway.coverage import words
+from fhir_gateway.coverage.authorisation import OPEN, Item, Standing, standing
 from profiles.eligibility import CHANNEL, RAW_ANSWER, VALID_UNTIL
 
 Json = dict[str, Any]
@@ -31,6 +32,8 @@ def section(file: CaseFile, flat: Json, at: Moment, clinic: frozenset[str]) -> J
     said, _ = plans.speaks_of(response) if shown else (None, "")
     items = {item["id"]: item for item in flat["items"]}
     first = next(iter(plans.first), None)
+    stands = standing_of(file, plans, flat, at)
+    item = items.get(words.AUTHORISATION, {})
     return {
         "payer": _payer(response, plans.held.get(first, {}) if first else {}),
         "coverage": first,
@@ -43,12 +46,15 @@ def section(file: CaseFile, flat: Json, at: Moment, clinic: frozenset[str]) -> J
         "raw": next(iter(walk(extended(response, RAW_ANSWER) or {}, "reference")), None),
         "eligibility": words.eligibility(response, said) if shown else "The payer has not been asked.",
         "network": words.network(said),
-        "authorisation": words.authorisation(said, items.get(words.AUTHORISATION, {})),
+        "authorisation": words.WAIVED if item.get("state") == "waived" else stands.words(at.now, at.zone),
+        "authorisationState": stands.state,
+        "decisionDue": stands.due.astimezone(at.zone).isoformat() if stands.due and stands.state in OPEN else None,
+        "decisionOverdue": stands.overdue(at.now),
         "share": words.share(said),
         "mandated": words.mandated(said),
         "disclaimer": words.disclaimers(response, said),
         "problem": words.problems(response, said),
-        "nextStep": words.next_step(items, response),
+        "nextStep": words.next_step(items, response, stands.state, overdue=stands.overdue(at.now)),
         "check": check(items.get(words.ELIGIBILITY, {}), plans.held[first], at) if first else None,
     }
 
@@ -65,6 +71,30 @@ def plans_of(file: CaseFile, flat: Json, at: Moment, clinic: frozenset[str]) -> 
     day = span(flat["case"].get("appointment"), at.zone)
     held = {r.reference: r.resource for r in file.records if r.resource.get("resourceType") == "Coverage"}
     return Plans.of(held, day.low if day else at.today, at, clinic)
+
+
+def standing_of(file: CaseFile, plans: Plans, flat: Json, at: Moment) -> Standing:
+    """Where the prior authorisation stands for the Coverage that pays first, on the day of the appointment, or today."""
+    day = span(flat["case"].get("appointment"), at.zone)
+    about = [Item(r.reference, r.resource) for r in file.records if r.resource.get("resourceType") in ("Claim", "ClaimResponse")]
+    ours = [one for one in about if not plans.held or not (under := _under(one.resource)) or under & set(plans.first)]
+    return standing(_required(file, plans, flat, at), ours, day.low if day else at.today, at.zone)
+
+
+def _under(resource: Json) -> set[str]:
+    return {str(name) for name in walk(resource, "insurance.coverage.reference")}
+
+
+def _required(file: CaseFile, plans: Plans, flat: Json, at: Moment) -> bool | None:
+    """Whether the payer wants to be asked first: what it said, else what the case's own condition came to (a question answered, self-pay)."""
+    shown = shown_of(file, plans, at)
+    said = plans.speaks_of(shown.resource)[0] if shown else None
+    if said is not None and said.authorisation is not None:
+        return said.authorisation
+    item = next((one for one in flat["items"] if one["id"] == words.AUTHORISATION), None)
+    if item is None or item.get("reason") == "applicability-unknown":
+        return None
+    return bool(item["state"] != "not-applicable")
 
 
 def shown_of(file: CaseFile, plans: Plans, at: Moment) -> Entry | None:

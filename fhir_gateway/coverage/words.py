@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from fhir_gateway.cases.eligibility import IN, OUT, Insured, extended, extensions
 from fhir_gateway.cases.evidence import codings, walk
+from fhir_gateway.coverage.authorisation import WORDS
 from profiles.eligibility import BENEFIT_PERIOD, DISCLAIMER, PAYER_CONTACT, REMAINING, WHO_FIXES
 
 Json = dict[str, Any]
@@ -65,10 +66,14 @@ STEPS: Final[dict[tuple[str, str], str]] = {
     (AUTHORISATION, "requested"): "Wait for the prior authorisation; it has been asked for.",
     (AUTHORISATION, "applicability-unknown"): "Ask the payer whether prior authorisation is required.",
     (AUTHORISATION, "pended"): "Wait for the payer's decision on the authorisation.",
+    (AUTHORISATION, "partly-approved"): "Read what the payer has authorised, and judge whether it covers the opinion.",
     (AUTHORISATION, "indeterminate"): "Ask the payer for the number of the authorisation.",
     (AUTHORISATION, "denied"): "Ask the payer for its reason, and the patient whether to appeal.",
     (AUTHORISATION, "lapsed"): "Ask the payer to extend the authorisation to the day of the appointment.",
 }
+WAIVED: Final = "The clinic does without prior authorisation."
+LATE: Final = "Ask the payer for its decision on the authorisation: its time is over."
+INFORMATION: Final = "Send the payer what it asks for: file it, and release it to the payer."
 SETTLED: Final = "Nothing: the money side is settled."
 SELF_PAY: Final = "The patient pays without insurance: none is to be asked or billed."
 SHUT: Final = frozenset({"accepted", "waived", "not-applicable"})
@@ -107,21 +112,10 @@ def network(said: Insured | None) -> str:
     return told.get(said.network, "Whether the clinic is in the plan's network is not known.") + restricted
 
 
-def authorisation(said: Insured | None, item: Mapping[str, Any]) -> str:
-    """Must the payer be asked beforehand, and has it been? item: the flat item of the case, {} outside a case."""
+def authorisation(said: Insured | None) -> str:
+    """Must the payer be asked beforehand? Whether it has been is the case's to say (`authorisation.standing`)."""
     required = said.authorisation if said else None
-    state, reason = item.get("state"), item.get("reason")
-    if state in ("accepted", "expiring"):
-        until = f", good until {item['goodUntil']}" if item.get("goodUntil") else ""
-        return f"Prior authorisation is on file{until}."
-    told = {"denied": "The payer has refused prior authorisation.", "pended": "Prior authorisation has been asked for and is not decided yet."}
-    if reason in told:
-        return told[reason]
-    if state == "waived":
-        return "The clinic does without prior authorisation."
-    if required is None:
-        return "Whether prior authorisation is required is not known."
-    return "Prior authorisation is required." if required else "Prior authorisation is not required."
+    return WORDS["unknown" if required is None else "needed" if required else "not-needed"]
 
 
 def mandated(said: Insured | None) -> str:
@@ -163,14 +157,16 @@ def contact(response: Json) -> str:
     return str(told.get("value", "")) if isinstance(told, dict) else str(told or "")
 
 
-def next_step(items: Mapping[str, Mapping[str, Any]], response: Json) -> str:
-    """The one thing to do now. items: the flat items of a case by id."""
+def next_step(items: Mapping[str, Mapping[str, Any]], response: Json, authorisation: str = "", *, overdue: bool = False) -> str:
+    """The one thing to do now. items: the flat items of a case by id; authorisation: the state of the state table."""
     if items.get(ELIGIBILITY, {}).get("state") == "not-applicable":
         return SELF_PAY
     for (name, cause), step in STEPS.items():
         item = items.get(name, {})
         if item and item.get("state") not in SHUT and (item.get("reason") or item.get("state")) == cause:
             who = contact(response)
+            if cause == "pended" and name == AUTHORISATION:
+                step = LATE if overdue else INFORMATION if authorisation == "information-requested" else step
             return f"{step} Contact: {who}." if who and "payer" in step else step
     open_items = [name for name in (CARD, ELIGIBILITY, AUTHORISATION) if items.get(name, {}).get("state", "accepted") not in SHUT]
     return "Look at what is open: " + ", ".join(open_items) + "." if open_items else SETTLED

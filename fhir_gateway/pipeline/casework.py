@@ -150,6 +150,7 @@ class Casework:
         end = expiry(task, self.settings.expire_days) if task is not None else None
         if end is not None and end < (evaluation.next_change or end + timedelta(1)):
             flat["case"]["nextChange"] = end.isoformat()
+        flat["case"]["nextChange"] = _clocked(flat, at)
         tx.cases.save(case.service_request_id, flat, closed=closed, confirmed=confirmed, tumour_group=choice.name, self_pay=evaluation.self_pay)
         if evaluation.self_pay is not case.self_pay:
             tx.shares.settle(case.patient_id)
@@ -303,6 +304,15 @@ class Casework:
             return task
         event("case-moved", case=task.id, from_state=state, to_state=to, cause=name)
         return tx.on_behalf_of(Principal("gateway", task.owner)).resources.update(moved(task.resource, to, at))
+
+
+def _clocked(flat: Json, at: datetime) -> str | None:
+    """When the answer next changes by time: also when the payer's time to decide on the authorisation is over."""
+    before, due = flat["case"].get("nextChange"), flat["money"]["decisionDue"]
+    late = datetime.fromisoformat(due) + timedelta(seconds=1) if due else None
+    if late is None or late <= at or (before and datetime.fromisoformat(before) <= late):
+        return str(before) if before else None
+    return late.isoformat()
 
 
 def _focus(resource: Json) -> list[str]:

@@ -25,6 +25,7 @@ RECORDS: Final[dict[str, tuple[str, str]]] = {
     "AllergyIntolerance": ("AllergyIntolerance.patient", ""),
     "Appointment": ("Appointment.participant.actor.where(resolve() is Patient)", "Appointment.basedOn"),
     "CarePlan": ("CarePlan.subject", "CarePlan.basedOn"),
+    "Claim": ("Claim.patient", "Claim.referral"),
     "ClaimResponse": ("ClaimResponse.patient", ""),
     "Communication": ("Communication.subject", "Communication.basedOn | Communication.about"),
     "Condition": ("Condition.subject", ""),

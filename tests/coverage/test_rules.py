@@ -77,7 +77,7 @@ def test_each_service_type_asked_about_answers_for_itself() -> None:
 def test_of_a_payer_nobody_configured_only_what_is_held_is_known() -> None:
     one = said(ask())
     assert (one.inforce, one.authorisation, one.network, one.mandated, bool(one.unknown)) == (True, None, "", None, True)
-    assert words.authorisation(one, {}) == "Whether prior authorisation is required is not known."
+    assert words.authorisation(one) == "Whether prior authorisation is required is not known."
 
 
 def test_only_what_is_asked_is_answered() -> None:

@@ -297,4 +297,4 @@ def _gate(state: str) -> str:
     return f"[{GATES.get(state, 'white')}]{state}[/]"
 
 
-from fhir_gateway.cli import custody, opinion, paperwork, routing  # noqa: E402, F401 - their commands join this family
+from fhir_gateway.cli import authorisation, custody, opinion, paperwork, routing  # noqa: E402, F401 - their commands join this family

@@ -199,11 +199,14 @@ def _answers(response: Item) -> str:
 
 
 def _answered_before(claim: Item, answer: Item, zone: tzinfo) -> bool:
-    """Is the answer another request's, and older than this one? A day alone is as late as the day."""
-    if _answers(answer) == claim.reference:
+    """Is the answer older than this request, and another's? One that names no request answers whatever was asked before it."""
+    answers = _answers(answer)
+    if answers == claim.reference:
         return False
     asked, told = _moment(claim.resource, zone), _moment(answer.resource, zone)
-    return asked is not None and (told is None or asked.astimezone(zone).date() > told.astimezone(zone).date() or asked > told)
+    if asked is None or told is None:
+        return asked is not None
+    return asked >= told if answers else asked > told
 
 
 def _over(response: Json, day: date, zone: tzinfo) -> bool:

@@ -17,6 +17,7 @@ from fhir_gateway.events import event
 from fhir_gateway.pages.letter import full_name, letter
 from fhir_gateway.pipeline import interactions, writes
 from fhir_gateway.pipeline.actions import Actions
+from fhir_gateway.pipeline.authorising import Authorising
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.checks import due_checks
 from fhir_gateway.pipeline.codetables import CodeTables
@@ -88,6 +89,7 @@ class Gateway:
         self.submission = Submission(self.store, self.casework, self.outgoing, settings, self.clock)
         self.bundles = BundleIntake(self.store, self.casework, settings, self.clock)
         self.operations = Operations(self.store, self.casework, settings, self.clock)
+        self.authorising = Authorising(self.store, self.casework, self.clock, settings)
         self.releases = Releases(self.store, self.clock)
         self.messaging = MessageIntake(self.store, self.casework, settings, self.clock)
 

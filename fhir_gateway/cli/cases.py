@@ -189,7 +189,7 @@ def flattened(guidance: dict[str, Any]) -> dict[str, Any]:
         parts: dict[str, Any] = {}
         for part in entry.get("part", ()):
             value = next((value for key, value in part.items() if key.startswith("value")), None)
-            if part["name"] in ("suppliedBy", "disclaimer", "problem"):
+            if part["name"] in ("suppliedBy", "disclaimer", "problem", "information"):
                 parts.setdefault(part["name"], []).append(value)
             else:
                 parts[part["name"]] = value

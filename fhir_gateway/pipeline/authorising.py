@@ -21,6 +21,7 @@ from fhir_gateway.coverage.section import plans_of, standing_of
 from fhir_gateway.errors import InvalidError, NotFoundError, TooLargeError, TransitionError
 from fhir_gateway.pages.authorisation import proof_page
 from fhir_gateway.pages.letter import full_name
+from fhir_gateway.pipeline import writes
 from fhir_gateway.pipeline.casefile import Held, assemble
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.sniff import media_type
@@ -82,6 +83,14 @@ class Authorising:
             return [stored]
 
         return step(self.store, self.casework, self.clock, principal, name, "authorise", work)
+
+    def claim(self, principal: Principal, id: str, *, expedited: bool = False) -> Stored:
+        """As `ask`, for the case of `ServiceRequest/id`; the Claim. Only the clinic asks. Raises NotFoundError for whoever may not."""
+        if not principal.sees_everything:
+            raise NotFoundError("There is no such case")
+        flat = self.ask(principal, f"ServiceRequest/{id}", expedited=expedited)
+        with translated(), self.store.snapshot(principal) as tx:
+            return writes.read(tx, "Claim", str(flat["money"]["claim"]).removeprefix("Claim/"))
 
     def enter(self, principal: Principal, name: str, told: Told, proof: Sheet | None = None) -> Json:
         """What the payer told a person, with its proof: words (`told.said`), or a file beside them; the case's flat answer afterwards.

@@ -19,7 +19,7 @@ OPERATIONS: Final[dict[str, tuple[str, ...]]] = {
     "CoverageEligibilityRequest": ("submit",),
     "Patient": ("everything", "match"),
     "PlanDefinition": ("questionnaire",),
-    "ServiceRequest": ("completeness", "opinion"),
+    "ServiceRequest": ("authorise", "completeness", "opinion"),
 }
 EVERY_TYPE: Final = ("meta", "meta-add", "meta-delete", "validate")
 SYSTEM_OPERATIONS: Final = ("meta", "process-message")

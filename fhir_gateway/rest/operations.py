@@ -75,6 +75,18 @@ async def opinion(request: Request, id: str) -> Response:
     return answers.answer(task.body, headers=answers.version_headers(task.version, task.last_updated))
 
 
+@router.post("/fhir/ServiceRequest/{id}/$authorise", summary="Ask the payer to authorise the service of a case")
+async def authorise(request: Request, id: str) -> Response:
+    """The Claim that asks; `expedited` wants the decision within 72 hours."""
+    principal = principal_of(request)
+    answers.check_accept(request)
+    legal("ServiceRequest", id)
+    gateway = gateway_of(request)
+    fast = _parameter(await body_of(request), "expedited") == "true"
+    claim = await run(request, lambda: gateway.authorising.claim(principal, id, expedited=fast))
+    return answers.answer(claim.body, 201, answers.version_headers(claim.version, claim.last_updated))
+
+
 @router.api_route("/fhir/{type}/{id}/$validate", methods=["GET", "POST"], summary="What would be refused of this resource, or of it as it is held?")
 async def validate_instance(request: Request, type: str, id: str) -> Response:
     """OperationOutcome with every issue, 200 whatever they are."""

@@ -184,7 +184,7 @@ EVERY_TYPE = {"validate", "meta", "meta-add", "meta-delete"}
 def test_every_operation_claimed_is_there_and_defined(server: Api, rest: dict[str, Any]) -> None:
     operations = [(claim["type"], operation) for claim in rest["resource"] for operation in claim["operation"]]
     claimed = {(type, operation["name"]) for type, operation in operations if operation["name"] not in EVERY_TYPE}
-    own = {("ServiceRequest", "completeness"), ("ServiceRequest", "opinion"), ("PlanDefinition", "questionnaire")}
+    own = {("ServiceRequest", "authorise"), ("ServiceRequest", "completeness"), ("ServiceRequest", "opinion"), ("PlanDefinition", "questionnaire")}
     assert claimed == own | {("Patient", "everything"), ("Patient", "match"), ("CoverageEligibilityRequest", "submit")}
     assert {operation["name"] for operation in rest["operation"]} == {"meta", "process-message"}
     named = {operation["name"]: operation for _, operation in operations} | {operation["name"]: operation for operation in rest["operation"]}

@@ -236,6 +236,29 @@ def test_a_payer_asks_about_its_members_and_decides_what_was_put_to_it(told: Api
         assert ("blue", "found") in [(by, what) for _, by, _, what in tx.audit.of("Claim", put["id"])]
 
 
+def test_what_the_clinic_asks_by_its_operation_the_payer_decides(told: Api, as_: As) -> None:
+    service = one(told, "ServiceRequest", identifier="REF-2")
+    place = f"/fhir/ServiceRequest/{service['id']}/$authorise"
+    wanted = {"resourceType": "Parameters", "parameter": [{"name": "expedited", "valueBoolean": True}]}
+    as_(GREEN)
+    assert told.post(place, wanted).status_code == 404, "only the clinic asks"
+    as_(STAFF)
+    asked = told.post(place, wanted)
+    claim = decode(asked.content)
+    assert asked.status_code == 201 and claim["priority"]["coding"][0]["code"] == "stat"
+    assert told.post(place, wanted).status_code == 422, "once"
+    as_(GREEN)
+    (seen,) = told.found("Claim")
+    assert seen["id"] == claim["id"] and "reference" not in seen["insurer"]
+    decision = {name: seen[name] for name in ("status", "type", "use", "patient", "insurance")}
+    decision |= {"resourceType": "ClaimResponse", "created": "2026-09-12", "insurer": seen["insurer"], "outcome": "queued"}
+    decision |= {"request": {"reference": f"Claim/{claim['id']}"}, "processNote": [{"text": "Pathology report"}]}
+    told.made(decision)
+    as_(STAFF)
+    case = told.gateway.case(STAFF, "REF-2", None)["money"]
+    assert (case["authorisationState"], case["claim"]) == ("pended", f"Claim/{claim['id']}")
+
+
 def test_staff_release_a_document_and_no_opinion(told: Api, as_: As) -> None:
     gateway, letter = told.gateway, one(told, "DocumentReference")
     name = f"DocumentReference/{letter['id']}"

@@ -45,10 +45,20 @@ def reduced(resource: Json, around: Around) -> Json:
     for name, value in resource.items():
         if view is not None and name in view.elements and (kept := _kept(value, name)) is not None:
             made[name] = kept
+    for name in _NAMED:
+        made |= {name: _payer(made[name], around.payer)} if name in made else {}
     refine = _REFINED.get(type)
     if refine is not None:
         refine(made, around)
     return {name: value for name, value in made.items() if value not in ([], {}, None)}
+
+
+def _payer(value: Any, payer: str) -> Any:
+    """The payer itself, without the Organization it is held as here: that is not shown, and an answer that named it would be refused."""
+    if isinstance(value, list):
+        return [_payer(one, payer) for one in value]
+    told = {name: part for name, part in value.items() if name != "reference"}
+    return told if "display" in told or "identifier" in told else told | {"display": payer}
 
 
 def _kept(value: Any, name: str) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import api, completeness, corpus, documents, flat, intake, mapping, validation, x12
+from benchmarks import api, completeness, corpus, documents, eligibility, flat, intake, mapping, validation, x12
 
 DEFAULT = Path(__file__).parents[1] / "fixtures/v2/ref_i12/breast-second-opinion/input.hl7"
 
@@ -47,6 +47,13 @@ def main() -> None:
         table.add_column(column, justify="right")
     for run in intake.measure():
         table.add_row(str(run.connections), str(run.messages), f"{run.rate:,.0f}", f"{run.p50 * 1e3:.1f}", f"{run.p99 * 1e3:.1f}")
+    console.print(table)
+    table = Table(title="An eligibility question answered by rules held here: stored and on disk, SQLite", title_justify="left")
+    for column in ("p50 ms", "p99 ms", "wanted", "questions/s", "wanted"):
+        table.add_column(column, justify="right")
+    speed = eligibility.measure()
+    wanted = (f"< {eligibility.P99 * 1e3:.0f}", f"{speed.rate:,.0f}", f"≥ {eligibility.RATE}")
+    table.add_row(f"{speed.median * 1e3:.1f}", f"{speed.p99 * 1e3:.1f}", *wanted)
     console.print(table)
     _api(console)
     table = Table(

@@ -51,8 +51,8 @@ class Submission:
             if self.settings.strict_references:
                 writes.check_references(tx, [(enquiry.TYPE, given)], set())
             made = writes.create(tx, given)
+            self.casework.after(tx, [made.stored], now)  # before anything is flushed: question and answer are written together
             tx.audit.append("submit", enquiry.TYPE, made.stored.id)
-            self.casework.after(tx, [made.stored], now)
             return next(one for one in tx.written() if one.type == enquiry.ANSWER and _answers(one, made.stored))
 
         with translated():

@@ -59,6 +59,8 @@ class Keys:
         Returns the keys others hold.
         """
         self._work.now  # noqa: B018 - a snapshot claims nothing
+        if not keys:
+            return []
         names = {(fit(key.kind), fit(key.value)): key for key in keys}
         taken = [key for name, key in names.items() if self._work.claims.get(name, (type, id)) != (type, id)]
         if strict:

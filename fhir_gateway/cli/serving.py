@@ -16,8 +16,10 @@ from pydantic import ValidationError
 from rich.table import Table
 
 from fhir_gateway.cli.terminal import note, out, stop
+from fhir_gateway.coverage.payer import PayerError
 from fhir_gateway.events import configure
 from fhir_gateway.pipeline import open_store
+from fhir_gateway.pipeline.payers import Payers
 from fhir_gateway.settings import Settings, is_loopback
 
 
@@ -51,6 +53,10 @@ def prepare(settings: Settings) -> None:
         note("Callers over HTTP must sign in, and sign-in is not built yet: they get 401. GATEWAY_AUTH=off opens it to this machine.")
     if settings.workers > 1 and settings.database_url.startswith("sqlite"):
         stop("--workers above 1 needs PostgreSQL (GATEWAY_DATABASE_URL=postgresql+psycopg://…)", 2)
+    try:
+        Payers.from_folder(settings.payers)
+    except PayerError as fault:
+        stop("Wrong payers (GATEWAY_PAYERS):\n  " + "\n  ".join(map(str, fault.faults)), 2)
     store = open_store(settings)
     if store.dialect == "sqlite":
         store.upgrade()

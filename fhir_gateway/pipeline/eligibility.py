@@ -50,7 +50,8 @@ class Enquiries:
 
     def taken(self, tx: Transaction, job: Job, outcome: Outcome, now: datetime) -> datetime | None:
         """Turn what came back into the answer, and keep it as it came; when to ask again, None when that is that."""
-        asked = self._asked(tx, job, now)
+        if (asked := self._still(tx, job, now)) is None:
+            return None
         raw = self._kept(tx, outcome)
         response = self._read(outcome, asked)
         response["extension"] = [*response.get("extension", ()), {"url": RAW_ANSWER, "valueReference": {"reference": f"Binary/{raw}"}}]
@@ -61,13 +62,21 @@ class Enquiries:
 
     def missed(self, tx: Transaction, job: Job, outcome: Outcome, now: datetime, *, gone: bool) -> None:
         """Nothing came back. Once it is given up the answer says so, for a person to ask by other means."""
-        asked = self._asked(tx, job, now)
+        if (asked := self._still(tx, job, now)) is None:
+            return
         if outcome.retry_at is None and asked.payer.name:
             held = tx.payers.circuit(asked.payer.name)
             tx.payers.answered(Circuit(held.payer, *circuit.after_failure(held.failures, now)))
         if gone:
             text = "The payer could not be reached. Ask it by telephone or at its portal, and enter what it says."
             self._answer(tx, job, error(asked, "", "", text, "clinic", asked.payer.channel), now)
+
+    def _still(self, tx: Transaction, job: Job, now: datetime) -> Asking | None:
+        """As `_asked`, None when the request was deleted meanwhile."""
+        try:
+            return self._asked(tx, job, now)
+        except Unsendable:
+            return None
 
     def _asked(self, tx: Transaction, job: Job, now: datetime) -> Asking:
         stored = tx.resources.read("CoverageEligibilityRequest", job.payload["request"])

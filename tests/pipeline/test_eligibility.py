@@ -21,7 +21,7 @@ from fhir_gateway.validation import decode, encode, validate
 from profiles.eligibility import RAW_ANSWER, RETRY_AFTER, SERVICE_TYPES, VALID_UNTIL
 from tests import messages
 from tests.pipeline.conftest import STAFF, Told, _told
-from tests.pipeline.test_insurance import pin
+from tests.pipeline.test_insurance import IN1, pin
 
 Json = dict[str, Any]
 BLUE: Json = {
@@ -270,6 +270,27 @@ def test_a_lapsed_policy_regresses_the_gate_at_once(here: Told) -> None:
     here.receives(pin("20260909", made="20260911080000-0500"))
     assert money(here) == ("not-satisfied", "lapsed")
     assert "holds now" in here.case()["money"]["nextStep"]
+
+
+def test_a_question_that_was_deleted_meanwhile_ends_without_a_word(machine: Told) -> None:
+    answer = submit(machine, request(machine))
+    machine.gateway.delete(STAFF, "CoverageEligibilityResponse", answer["id"], None)
+    machine.gateway.delete(STAFF, "CoverageEligibilityRequest", answer["request"]["reference"].partition("/")[2], None)
+    payer = Payer(says())
+    works(machine, payer, rounds=2)
+    (asked,) = payer.asked
+    assert answer["request"]["reference"].partition("/")[2] not in asked["key"], "only what the case is checked for anew, now that it lacks an answer"
+
+
+@pytest.mark.parametrize("kind", ["ADT^A08", "ADT^A31"])
+def test_an_update_of_the_person_with_another_policy_is_another_question(here: Told, kind: str) -> None:
+    configured(here)
+    here.receives(messages.referral())
+    works(here, rounds=2)
+    assert money(here)[0] == "satisfied"
+    changed = messages.order(kind, IN1.format(end="20271231", group="GRP-8"), made="20260911080000-0500")
+    assert here.receives(changed)[0] == "AA"
+    assert money(here) == ("indeterminate", "policy-changed")
 
 
 def test_the_guidance_says_it_in_words_with_the_answer_one_step_away(here: Told) -> None:

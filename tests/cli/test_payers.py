@@ -1,0 +1,63 @@
+"""`fhir-gateway payer` and `coverage check` as a person types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fhir_gateway.cli import build
+from fhir_gateway.store import Store
+
+RUN = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def _database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"sqlite:///{tmp_path}/cli.db"
+    store = Store(url)
+    store.upgrade()
+    store.close()
+    monkeypatch.setenv("GATEWAY_DATABASE_URL", url)
+
+
+def run(*words: str) -> tuple[int, str]:
+    done = RUN.invoke(build([words[0]]), list(words))
+    return done.exit_code, " ".join(done.output.split())
+
+
+def test_a_payer_is_put_listed_shown_and_removed(tmp_path: Path) -> None:
+    file = tmp_path / "acme.json"
+    file.write_text(json.dumps({"name": "acme", "title": "Acme", "rules": [{"serviceType": "20", "covered": True}]}), encoding="utf-8")
+    assert run("payer", "put", str(file))[0] == 0
+    code, listed = run("payer", "list", "--json")
+    assert code == 0
+    assert {"name": "acme", "title": "Acme", "channel": "rules", "from": "database"} in json.loads(listed)
+    assert json.loads(run("payer", "show", "acme")[1])["title"] == "Acme"
+    assert (run("payer", "remove", "acme")[0], run("payer", "remove", "acme")[0], run("payer", "show", "acme")[0]) == (0, 1, 1)
+
+
+def test_a_document_with_faults_is_refused_with_each_at_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "acme.json"
+    file.write_text(json.dumps({"name": "acme", "title": 7, "insurancePlan": {"resourceType": "InsurancePlan", "plan": 3}}), encoding="utf-8")
+    code, said = run("payer", "put", str(file))
+    assert (code, "title: must be a string" in said) == (1, True)
+    file.write_text(json.dumps({"name": "acme", "title": "Acme", "insurancePlan": {"resourceType": "InsurancePlan", "plan": 3}}), encoding="utf-8")
+    code, said = run("payer", "put", str(file))
+    assert (code, "insurancePlan.plan" in said) == (1, True)
+
+
+def test_a_folder_of_payers_with_a_fault_is_told_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "payers").mkdir()
+    (tmp_path / "payers" / "a.json").write_text('{"name": "a"}', encoding="utf-8")
+    monkeypatch.setenv("GATEWAY_PAYERS", str(tmp_path / "payers"))
+    code, said = run("payer", "list")
+    assert (code, "a.json: title: is missing" in said) == (1, True)
+
+
+def test_a_check_names_a_case_or_all_that_are_due() -> None:
+    assert run("coverage", "check")[0] == 2
+    assert run("coverage", "check", "nobody") == (1, "nobody: There is no such case")
+    assert run("coverage", "check", "--due") == (0, "")

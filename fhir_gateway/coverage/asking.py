@@ -17,6 +17,7 @@ Json = dict[str, Any]
 Entered = Literal["granted", "granted-in-part", "pended", "denied", "cancelled"]
 
 TYPE: Final[Json] = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/claim-type", "code": "professional"}]}
+URN: Final = "urn:ietf:rfc:3986"
 PRIORITY: Final = "http://terminology.hl7.org/CodeSystem/processpriority"
 ADJUDICATED: Final[Json] = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/adjudication", "code": "submitted"}]}
 SERVICE: Final[Json] = {"coding": [{"system": SERVICE_TYPES, "code": ASKED_FIRST, "display": "Second Surgical Opinion"}]}
@@ -50,8 +51,11 @@ class Told:
     until: date | None = None
 
 
-def claim(referral: Json, coverage: str, payor: Json, *, clinic: str, now: datetime, day: date | None, fast: bool) -> Json:
-    """The Claim that asks a payer for the second opinion of a case. coverage: "Coverage/id" that pays first; day: of the appointment."""
+def claim(referral: Json, coverage: str, payor: Json, *, id: str, clinic: str, now: datetime, day: date | None, fast: bool) -> Json:
+    """The Claim that asks a payer for the second opinion of a case. coverage: "Coverage/id" that pays first; day: of the appointment.
+
+    id: of the Claim, by which the payer can name it.
+    """
     what = [coding for coding in walk(referral, "code.coding") if isinstance(coding, dict)]
     item: Json = {"sequence": 1, "category": SERVICE, "productOrService": {"coding": what} if what else {"text": "Second opinion"}}
     codes = [(system, code) for concept in walk(referral, "reasonCode") for system, code in codings(concept) if system in ICD10]
@@ -62,6 +66,7 @@ def claim(referral: Json, coverage: str, payor: Json, *, clinic: str, now: datet
     made: Json = {
         "resourceType": "Claim",
         "extension": [{"url": SECOND_SURGICAL_OPINION, "valueBoolean": True}],
+        "identifier": [{"system": URN, "value": f"urn:uuid:{id}"}],
         "status": "active",
         "type": TYPE,
         "use": "preauthorization",
@@ -107,6 +112,11 @@ def answer(told: Told, patient: Json, payor: Json, *, request: str | None, cover
     if coverage:
         made["insurance"] = [{"sequence": 1, "focal": True, "coverage": {"reference": coverage}}]
     return made
+
+
+def number(claim: Json) -> str:
+    """What a payer names the Claim by, "" for one that has no number."""
+    return next((str(one["value"]) for one in claim.get("identifier") or () if one.get("value")), "")
 
 
 def indicator(resource: Json) -> list[Json]:

@@ -22,6 +22,7 @@ from fhir_gateway.errors import InvalidError, NotFoundError, TooLargeError, Tran
 from fhir_gateway.pages.authorisation import proof_page
 from fhir_gateway.pages.letter import full_name
 from fhir_gateway.pipeline import writes
+from fhir_gateway.pipeline.authorisations import queue
 from fhir_gateway.pipeline.casefile import Held, assemble
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.sniff import media_type
@@ -37,11 +38,12 @@ Json = dict[str, Any]
 
 
 class _Asked(NamedTuple):
-    """A case as an authorisation sees it. coverage: "Coverage/id" that pays first, None when none is held; payor: of that Coverage."""
+    """A case as an authorisation sees it. coverage: "Coverage/id" that pays first, None when none is held; plan: that Coverage; payor: of it."""
 
     held: Held
     stands: Standing
     coverage: str | None
+    plan: Json
     payor: Json
     day: date | None
 
@@ -68,17 +70,20 @@ class Authorising:
                 raise TransitionError("The patient pays without insurance: no plan is to be asked", "Claim.insurance")
             if seen.coverage is None:
                 raise InvalidError("The case holds no Coverage whose payer could be asked", "Claim.insurance")
+            id = new_id()
             made = asking.claim(
                 seen.held.file.referral,
                 seen.coverage,
                 seen.payor,
+                id=id,
                 clinic=self.settings.clinic_name,
                 now=self.clock(),
                 day=seen.day,
                 fast=expedited,
             )
             legal([made])
-            stored = own.resources.create(made)
+            stored = own.resources.create(made, id=id, fresh=True)
+            queue(own, stored, self.casework.payers.of(own, [seen.plan], seen.payor))
             tx.audit.append("ask-authorisation", stored.type, stored.id, detail="expedited" if expedited else "")
             return [stored]
 
@@ -154,10 +159,11 @@ class Authorising:
         moment = self.casework.moment(now)
         plans = plans_of(held.file, flat, moment, self.casework.policy.clinic)
         first = next(iter(sorted(plans.first)), None)
-        payor = next(iter((plans.held[first] if first else {}).get("payor") or ()), {"display": "payer not named"})
+        plan = plans.held[first] if first else {}
+        payor = next(iter(plan.get("payor") or ()), {"display": "payer not named"})
         day = span(flat["case"].get("appointment"), self.settings.zone)
         own = tx.on_behalf_of(Principal("gateway", "", principal.name))
-        return own, _Asked(held, standing_of(held.file, plans, flat, moment), first, payor, day.low if day else None)
+        return own, _Asked(held, standing_of(held.file, plans, flat, moment), first, plan, payor, day.low if day else None)
 
     def _may(self, stands: Standing, act: str) -> None:
         if may(act, stands.state, "clinic") is None:

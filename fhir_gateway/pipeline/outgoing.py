@@ -17,6 +17,8 @@ from fhir_gateway import metrics
 from fhir_gateway.errors import ConflictError, NotFoundError
 from fhir_gateway.events import event
 from fhir_gateway.pipeline import checks, hooks, requests, telling
+from fhir_gateway.pipeline.authorisations import KIND as AUTHORISATION
+from fhir_gateway.pipeline.authorisations import Authorisations
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.chasing import follow_up
 from fhir_gateway.pipeline.delivery import Delivery, Outcome
@@ -45,6 +47,8 @@ PREPARE: Final[dict[str, Prepare]] = {
     "reply": telling.reply,
     "answer": telling.answer,
 }
+# Kind of job → who turns a question to a payer into bytes, and what comes back into an answer.
+ASKED: Final[dict[str, type[Enquiries] | type[Authorisations]]] = {ELIGIBILITY: Enquiries, AUTHORISATION: Authorisations}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +61,16 @@ class Outgoing:
     clock: Callable[[], datetime]
     name: str = field(default_factory=new_id)
 
-    @property
-    def enquiries(self) -> Enquiries:
-        """What becomes of questions to payers."""
-        return Enquiries(self.casework, self.settings)
+    def enquiries(self, kind: str) -> Enquiries | Authorisations | None:
+        """What becomes of a question to a payer; None for a job that is none."""
+        found = ASKED.get(kind)
+        return found(self.casework, self.settings) if found else None
 
     def lease(self, n: int) -> list[Job]:
         """The next things to do. Nobody else is given them while the lease lasts."""
         now = self.clock()
         return self.store.run(
-            GATEWAY, now, lambda tx: tx.outbox.lease(now, n, LEASE_FACTOR * self.settings.send_seconds, self.name, [*PREPARE, *LOCAL, ELIGIBILITY])
+            GATEWAY, now, lambda tx: tx.outbox.lease(now, n, LEASE_FACTOR * self.settings.send_seconds, self.name, [*PREPARE, *LOCAL, *ASKED])
         )
 
     def claim(self, key: str) -> Job | None:
@@ -79,9 +83,9 @@ class Outgoing:
         if job.kind in LOCAL:
             self._follow_up(job)
             return []
-        if job.kind == ELIGIBILITY:
+        if (asking := self.enquiries(job.kind)) is not None:
             now = self.clock()
-            return self.store.run(GATEWAY, now, lambda tx: self.enquiries.prepare(tx, job, now))
+            return self.store.run(GATEWAY, now, lambda tx: asking.prepare(tx, job, now))
         with self.store.snapshot(GATEWAY) as tx:
             return PREPARE[job.kind](tx, job, self.settings)
 
@@ -92,10 +96,11 @@ class Outgoing:
     def settle(self, job: Job, outcome: Outcome) -> bool:
         """Say what came of it: done, to be tried again later, or given up; is it settled for good?"""
         now = self.clock()
+        asking = self.enquiries(job.kind)
 
         def work(tx: Transaction) -> Literal["done", "again", "given-up"]:
-            if outcome.good and job.kind == ELIGIBILITY:
-                return self._answered(tx, job, outcome, now)
+            if outcome.good and asking is not None:
+                return self._answered(tx, job, outcome, now, asking)
             if outcome.good:
                 if tx.outbox.done(job.pk, self.name):
                     hooks.reached(tx, job)
@@ -103,8 +108,8 @@ class Outgoing:
             retry_at = None if outcome.final else self._again(job, now, outcome.retry_at)
             if tx.outbox.fail(job.pk, self.name, outcome.error, retry_at):
                 hooks.missed(tx, job, outcome.error, gone=retry_at is None)
-                if job.kind == ELIGIBILITY:
-                    self.enquiries.missed(tx, job, outcome, now, gone=retry_at is None)
+                if asking is not None:
+                    asking.missed(tx, job, outcome, now, gone=retry_at is None)
             return "again" if retry_at else "given-up"
 
         became = self.store.run(GATEWAY, now, work)
@@ -113,11 +118,11 @@ class Outgoing:
             event("not-delivered", "warning", job=job.pk, kind=job.kind, attempts=job.attempts, error=outcome.error, became=became)
         return became != "again"
 
-    def _answered(self, tx: Transaction, job: Job, outcome: Outcome, now: datetime) -> Literal["done", "again"]:
+    def _answered(self, tx: Transaction, job: Job, outcome: Outcome, now: datetime, asking: Enquiries | Authorisations) -> Literal["done", "again"]:
         """A payer has answered, if only that it can't answer now: then it is asked again while there is time."""
         if not tx.outbox.done(job.pk, self.name):
             return "done"
-        wanted = self.enquiries.taken(tx, job, outcome, now)
+        wanted = asking.taken(tx, job, outcome, now)
         retry_at = self._again(job, now, wanted) if wanted else None
         if retry_at is None:
             return "done"

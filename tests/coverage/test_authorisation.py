@@ -28,7 +28,7 @@ PAYOR = {"display": "Blue Plan"}
 
 
 def asked(at: datetime = ASKED, id: str = "c", *, fast: bool = False, **more: Any) -> Item:
-    made = claim(REFERRAL, "Coverage/v", PAYOR, clinic="Clinic", now=at, day=DAY, fast=fast)
+    made = claim(REFERRAL, "Coverage/v", PAYOR, id=id, clinic="Clinic", now=at, day=DAY, fast=fast)
     return Item(f"Claim/{id}", made | more)
 
 

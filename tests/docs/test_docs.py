@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fhir_gateway.cli import COMMANDS
+from fhir_gateway.coverage.authorisation import MOVES, WORDS
 from profiles.payerview import VIEWS
 from tests.docs import fhir_pages
 from tests.docs.generate import DOCS, pages
@@ -46,3 +47,9 @@ def test_the_payers_page_names_what_a_payer_can_search_by() -> None:
     said = {type: set(view.parameters) for type, view in VIEWS.items() if view.parameters}
     assert told.pop("DiagnosticReport") - {"type"} == said.pop("DiagnosticReport")
     assert {type: by for type, by in told.items() if by} == said
+
+
+def test_the_page_about_authorisation_has_every_state_and_move() -> None:
+    page = (DOCS / "authorisation.md").read_text(encoding="utf-8")
+    assert all(f"| {state} | {words} |" in page for state, words in WORDS.items())
+    assert all(f"| {move.act} | {move.after} | {', '.join(move.who)} |" in page for move in MOVES)

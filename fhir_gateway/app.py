@@ -17,7 +17,7 @@ from fhir_gateway.events import configure, event
 from fhir_gateway.hl7v2 import carrier
 from fhir_gateway.hl7v2 import http as hl7v2_http
 from fhir_gateway.hl7v2.mllp import Limits, MllpListener, server_tls
-from fhir_gateway.outbound import channels
+from fhir_gateway.outbound import channels, folders
 from fhir_gateway.outbound.sender import Sender
 from fhir_gateway.outbound.worker import Worker
 from fhir_gateway.pages import routes as pages
@@ -25,7 +25,7 @@ from fhir_gateway.pipeline import Gateway
 from fhir_gateway.rest import routes
 from fhir_gateway.settings import Settings
 
-CARRIERS: Final = {"http": channels.carry, "mllp": carrier.carry}
+CARRIERS: Final = {"http": channels.carry, "mllp": carrier.carry, "folder": folders.carry}
 """Every way out, by channel: a new one is one function and its line here."""
 
 
@@ -35,7 +35,9 @@ def build(settings: Settings, *, host: str = "127.0.0.1", mllp_port: int | None 
     gateway = Gateway(settings, executor, clock)
     gateway.submission.carriers.update(CARRIERS)
     sender = Sender(gateway.outgoing, CARRIERS, settings.send_seconds)
-    worker = Worker({"evaluate": lambda: gateway.evaluate_due(100), "send": sender.round, "codes": gateway.codework.round}, settings.worker_seconds)
+    mail = folders.Folders(gateway.answer_files.folders, gateway.answer_files.take)
+    rounds = {"evaluate": lambda: gateway.evaluate_due(100), "send": sender.round, "codes": gateway.codework.round, "folders": mail.round}
+    worker = Worker(rounds, settings.worker_seconds)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

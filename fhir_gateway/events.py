@@ -33,6 +33,8 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     "request": ("method", "route", "status", "milliseconds"),
     "request-failed": ("method", "route", "error"),
     "not-delivered": ("job", "kind", "attempts", "error", "became"),
+    "payer-answer-file": ("inbox", "payer", "answers", "unmatched"),
+    "payer-folder-failed": ("payer", "error"),
     "worker-failed": ("task", "error"),
 }
 """`peer` is an address and port; `route` is the path template (`/fhir/{type}/{id}`), never the path; `error` is an exception's class name."""

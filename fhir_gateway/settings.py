@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     timezone: str = Field("UTC", description="The clinic's time zone (IANA name): what today, business days and month end mean")
     source_timezone: str = Field("", description="Zone of senders that give local times without one; empty: such a time is kept as a date only")
     clinic_name: str = Field("Second Opinion Clinic", description="Name of the clinic's Organization, owner of every case")
+    clinic_npi: str = Field("", pattern=r"^(\d{10})?$", description="The clinic's NPI, by which payers know it; payers can't be asked in X12 without")
     holidays: str = Field("", description="Days the clinic is closed, YYYY-MM-DD separated by commas")
     review_days: int = Field(
         5, ge=0, le=60, description="Business days before the appointment by which records must be in, where a checklist names none"

@@ -61,6 +61,7 @@ BENEFIT_UNIT: Final = canonical(
     "StructureDefinition", "benefit-unit"
 )  # insurance.item.benefit: valueCoding of UNIT (EB02), where benefits differ in it
 BENEFIT_NOTE: Final = canonical("StructureDefinition", "benefit-note")  # insurance.item.benefit: valueString, the payer's words about it; repeats
+ENQUIRY: Final = canonical("NamingSystem", "enquiry")  # system of the number by which a question of ours is known to a payer
 OTHER_PAYER: Final = canonical("StructureDefinition", "other-payer")  # insurance: valueString, another payer the answer names (EB01 R); repeats
 KEPT: Final = canonical("StructureDefinition", "x12-segment")  # response, insurance.item or its benefit: valueString, a segment verbatim; repeats
 OUT_OF_POCKET: Final = "out-of-pocket"  # code of OWN_BENEFITS

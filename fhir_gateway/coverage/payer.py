@@ -17,6 +17,7 @@ from profiles.eligibility import ANSWERING
 
 Json = dict[str, Any]
 Channel = Literal["rules", "fhir", "x12"]
+Envelope = Literal["core", "raw"]
 Network = Literal["open", "named", "closed", "unknown"]
 
 CHANNELS: Final = ("rules", "fhir", "x12")
@@ -53,9 +54,10 @@ class FhirChannel:
 
 @dataclass(frozen=True, slots=True)
 class X12Channel:
-    """How 270 and 271 are exchanged: at a `url` (CAQH CORE envelope) or through a `folder`.
+    """How 270 and 271 are exchanged: at a `url` (in a CAQH CORE envelope, or raw) or through a `folder`: its `out` takes questions, its `in` holds answers.
 
     Qualifiers, senders and receivers are ISA05 to ISA08 and GS02, GS03; usage is ISA15 (T test, P production); payer_id is NM109 of loop 2100A.
+    user: of HTTP Basic, "" for a bearer token; the secret is in the environment variable `secret_variable` or the file `secret_file`, "" for no sign-in.
     """
 
     url: str = ""
@@ -68,6 +70,10 @@ class X12Channel:
     application_receiver: str = ""
     payer_id: str = ""
     usage: str = "T"
+    envelope: Envelope = "core"
+    user: str = ""
+    secret_variable: str = ""
+    secret_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +192,7 @@ def _fhir(members: Members) -> FhirChannel:
         scope=members.text("scope") or "system/*.*",
     )
     if made.token_url:
-        for name in ("clientId", "keyFile"):
+        for name in ("clientId", "keyFile", "keyId"):
             if not members.value.get(name):
                 members.fault(name, "is missing: tokenUrl asks for a sign-in")
     members.no_others()
@@ -205,7 +211,15 @@ def _x12(members: Members) -> X12Channel:
         application_receiver=_short(members, "applicationReceiver"),
         payer_id=members.text("payerId", required=True, pattern=r"[ -~]{2,80}", wanted="2 to 80 characters"),
         usage=members.text("usage", one_of=("T", "P")) or "T",
+        envelope=cast(Envelope, members.text("envelope", one_of=("core", "raw")) or "core"),
+        user=members.text("user"),
+        secret_variable=members.text("secretVariable", pattern=r"[A-Za-z_][A-Za-z0-9_]*", wanted="the name of an environment variable"),
+        secret_file=members.text("secretFile"),
     )
+    if made.secret_variable and made.secret_file:
+        members.fault("secretFile", "name either a variable or a file")
+    if made.user and not (made.secret_variable or made.secret_file):
+        members.fault("user", "has no secret: name secretVariable or secretFile")
     if bool(made.url) == bool(made.folder):
         members.fault("url", "name either a url or a folder")
     members.no_others()

@@ -6,43 +6,52 @@ its kind and never its text.
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 import httpx
 
+from fhir_gateway.outbound.bounded import TooLongError, body
+from fhir_gateway.outbound.signin import SignInError, SignIns
 from fhir_gateway.pipeline.delivery import Delivery, Outcome
 
 AGAIN: Final = frozenset({408, 409, 421, 423, 425, 429})
 """4xx that may pass: RFC 9110 and the transient ones of FHIR servers. Any other 4xx says that what we sent is not wanted as it is."""
+UNAUTHORISED: Final = 401
+
+_SIGN_INS: Final = SignIns()
 
 
-def carry(delivery: Delivery, seconds: float) -> Outcome:
-    """Carry one delivery; never raises for what the other side does."""
+def carry(delivery: Delivery, seconds: float, sign_ins: SignIns = _SIGN_INS) -> Outcome:
+    """Carry one delivery; never raises for what the other side does. A token that is refused is asked for anew once."""
+    sign_in = delivery.sign_in
+    if sign_in is None:
+        return _posted(delivery, {}, seconds)[1]
+    try:
+        status, outcome = _posted(delivery, {"Authorization": sign_ins.authorization(sign_in, seconds)}, seconds)
+        if status == UNAUTHORISED and sign_ins.forget(sign_in):
+            status, outcome = _posted(delivery, {"Authorization": sign_ins.authorization(sign_in, seconds)}, seconds)
+    except SignInError as fault:
+        return Outcome(good=False, error=str(fault))
+    return Outcome(good=False, error="the sign-in is refused: HTTP 401") if status == UNAUTHORISED else outcome
+
+
+def _posted(delivery: Delivery, headers: dict[str, str], seconds: float) -> tuple[int, Outcome]:
+    """(HTTP status, 0 for none, what came of it)."""
+    until = time.monotonic() + seconds
     try:
         with (
             httpx.Client(timeout=seconds, follow_redirects=False) as client,
-            client.stream("POST", delivery.address, content=delivery.body, headers=delivery.headers) as answer,
+            client.stream("POST", delivery.address, content=delivery.body, headers={**delivery.headers, **headers}) as answer,
         ):
             status = answer.status_code
-            body = _body(answer, delivery.answer_bytes) if delivery.answer_bytes else None
+            said = body(answer, delivery.answer_bytes, until) if delivery.answer_bytes else None
     except (OSError, httpx.HTTPError, httpx.InvalidURL, ValueError) as fault:
-        return Outcome(good=False, error=type(fault).__name__)
+        return 0, Outcome(good=False, error=type(fault).__name__)
     except TooLongError:
-        return Outcome(good=False, error="the answer is too long", final=True)
+        return 0, Outcome(good=False, error="the answer is too long", final=True)
     kind = answer.headers.get("content-type", "")
     if 200 <= status < 300:
-        return Outcome(good=True, answer=body, answer_type=kind)
-    return Outcome(good=False, error=f"HTTP {status}", final=300 <= status < 500 and status not in AGAIN, answer=body, answer_type=kind)
-
-
-class TooLongError(Exception):
-    """More came back than was wanted."""
-
-
-def _body(answer: httpx.Response, most: int) -> bytes:
-    found = bytearray()
-    for part in answer.iter_bytes():
-        found += part
-        if len(found) > most:
-            raise TooLongError
-    return bytes(found)
+        return status, Outcome(good=True, answer=said, answer_type=kind)
+    final = 300 <= status < 500 and status not in AGAIN
+    return status, Outcome(good=False, error=f"HTTP {status}", final=final, answer=said, answer_type=kind)

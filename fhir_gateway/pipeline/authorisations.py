@@ -19,6 +19,7 @@ from fhir_gateway.coverage.payer import Payer
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.delivery import Delivery, Later, Outcome, Unsendable
 from fhir_gateway.pipeline.intake import FHIR_TYPE
+from fhir_gateway.pipeline.payerfhir import sign_in
 from fhir_gateway.pipeline.payers import organizations
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.settings import Settings
@@ -64,8 +65,6 @@ class Authorisations:
         payer = self._payer(tx, claim)
         if payer is None or payer.fhir is None:
             raise Unsendable("the payer is not asked over FHIR (any more)")
-        if payer.fhir.token_url:
-            raise Unsendable("this payer wants a sign-in before it takes a Claim; ask it by hand")
         held = tx.payers.circuit(payer.name)
         if (until := circuit.rests(held.failures, held.rests_until, now)) is not None:
             raise Later(until)
@@ -73,7 +72,7 @@ class Authorisations:
         body = encode(_bundle(tx, claim, coverages, payer.name))
         headers = {"Content-Type": FHIR_TYPE, "Accept": FHIR_TYPE}
         address = f"{payer.fhir.base}/Claim/{operation}"
-        return [Delivery("http", address, body, headers, answer_bytes=ANSWER_BYTES, seconds=payer.seconds)]
+        return [Delivery("http", address, body, headers, answer_bytes=ANSWER_BYTES, seconds=payer.seconds, sign_in=sign_in(payer.fhir))]
 
     def taken(self, tx: Transaction, job: Job, outcome: Outcome, now: datetime) -> datetime | None:
         """Keep the answer as it came, and as the ClaimResponse of the Claim; asked after again by a job of its own while it is pended, or could

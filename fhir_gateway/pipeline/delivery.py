@@ -7,10 +7,31 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
+class BackendSignIn:
+    """SMART Backend Services: a token of `token_url`, asked for with an assertion signed by the PEM key in `key_file` and named `key_id`."""
+
+    token_url: str
+    client_id: str
+    key_file: str
+    key_id: str
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSignIn:
+    """A secret from an environment variable, else from a file: the password of `user`, or a bearer token where there is no user."""
+
+    user: str = ""
+    variable: str = ""
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """channel: http (POST to `address`), mllp (`address` is host:port), or another way out of `app.CARRIERS`. headers: of the HTTP request.
 
     tls: MLLP over TLS. answer_bytes: how much of the answer's body is wanted; 0: none is read. seconds: how long it may take, None for the usual time.
+    sign_in: how the other side is told who we are; the secret itself is fetched when it is needed, and is held nowhere.
     """
 
     channel: str
@@ -20,6 +41,7 @@ class Delivery:
     tls: bool = False
     answer_bytes: int = 0
     seconds: float | None = None
+    sign_in: BackendSignIn | SecretSignIn | None = None
 
 
 @dataclass(frozen=True, slots=True)

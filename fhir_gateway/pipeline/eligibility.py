@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -9,6 +10,7 @@ from typing import Any, Final
 from fhir_gateway.cases.eligibility import extended
 from fhir_gateway.cases.evidence import walk
 from fhir_gateway.coverage import circuit
+from fhir_gateway.coverage.rules import serviced, valid_until
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.delivery import Delivery, Later, Outcome, Unsendable
 from fhir_gateway.pipeline.enquiry import Asking, asking, error, frame
@@ -17,7 +19,7 @@ from fhir_gateway.security.principal import Principal
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Circuit, Job, Transaction, content_hash
 from fhir_gateway.validation import validate
-from profiles.eligibility import COVERAGE_CHECKED, RAW_ANSWER, RETRY_AFTER
+from profiles.eligibility import CHANNEL, COVERAGE_CHECKED, RAW_ANSWER, RETRY_AFTER, VALID_UNTIL
 
 Json = dict[str, Any]
 
@@ -37,7 +39,7 @@ class Enquiries:
 
     def prepare(self, tx: Transaction, job: Job, now: datetime) -> list[Delivery]:
         """The question in bytes. Raises Later while the payer rests, Unsendable where there is no way to ask."""
-        asked = self._asked(tx, job, now)
+        asked = self.asked(tx, job, now)
         held = tx.payers.circuit(asked.payer.name)
         if (until := circuit.rests(held.failures, held.rests_until, now)) is not None:
             raise Later(until)
@@ -50,10 +52,16 @@ class Enquiries:
 
     def taken(self, tx: Transaction, job: Job, outcome: Outcome, now: datetime) -> datetime | None:
         """Turn what came back into the answer, and keep it as it came; when to ask again, None when that is that."""
+        raw = self._kept(tx, outcome)
         if (asked := self._still(tx, job, now)) is None:
             return None
-        raw = self._kept(tx, outcome)
-        response = self._read(outcome, asked)
+        channel = CHANNELS[asked.payer.channel]
+        return self.understood(tx, job, asked, lambda: channel.read(outcome.answer or b"", outcome.answer_type, asked), raw)
+
+    def understood(self, tx: Transaction, job: Job, asked: Asking, read: Callable[[], Json], raw: str) -> datetime | None:
+        """As `taken`, of bytes that are kept as `raw` (an inbox id). read: what they say; raises AnswerError."""
+        now = asked.at.now
+        response = self._read(read, asked)
         response["extension"] = [*response.get("extension", ()), {"url": RAW_ANSWER, "valueReference": {"reference": f"Binary/{raw}"}}]
         self._answer(tx, job, response, now)
         tx.payers.answered(Circuit(asked.payer.name))
@@ -68,17 +76,19 @@ class Enquiries:
             held = tx.payers.circuit(asked.payer.name)
             tx.payers.answered(Circuit(held.payer, *circuit.after_failure(held.failures, now)))
         if gone:
-            text = "The payer could not be reached. Ask it by telephone or at its portal, and enter what it says."
+            why = f"The payer could not be asked: {outcome.error}." if outcome.final else "The payer could not be reached."
+            text = f"{why} Ask it by telephone or at its portal, and enter what it says."
             self._answer(tx, job, error(asked, "", "", text, "clinic", asked.payer.channel), now)
 
     def _still(self, tx: Transaction, job: Job, now: datetime) -> Asking | None:
-        """As `_asked`, None when the request was deleted meanwhile."""
+        """As `asked`, None when the request was deleted meanwhile."""
         try:
-            return self._asked(tx, job, now)
+            return self.asked(tx, job, now)
         except Unsendable:
             return None
 
-    def _asked(self, tx: Transaction, job: Job, now: datetime) -> Asking:
+    def asked(self, tx: Transaction, job: Job, now: datetime) -> Asking:
+        """The question of a job. Raises Unsendable when it is gone."""
         stored = tx.resources.read("CoverageEligibilityRequest", job.payload["request"])
         if stored is None or stored.deleted:
             raise Unsendable("the request is gone")
@@ -97,13 +107,14 @@ class Enquiries:
             answer_type=outcome.answer_type or "application/octet-stream",
         )
 
-    def _read(self, outcome: Outcome, asked: Asking) -> Json:
+    def _read(self, read: Callable[[], Json], asked: Asking) -> Json:
         """What the payer said, with what we know ourselves; an answer against the specification is an answer that says nothing."""
         try:
-            said = CHANNELS[asked.payer.channel].read(outcome.answer or b"", outcome.answer_type, asked)
-            response = _completed(said, asked)
+            response = _completed(read(), asked)
             issues = validate(response)
-        except (AnswerError, ValueError, KeyError, TypeError, AttributeError):
+        except AnswerError as fault:
+            return _unreadable(asked, f" ({fault})")
+        except (ValueError, KeyError, TypeError, AttributeError):
             return _unreadable(asked)
         return _unreadable(asked) if issues else response
 
@@ -123,7 +134,11 @@ def _completed(said: Json, asked: Asking) -> Json:
     placed = [_placed(one, known) for one, known in zip(insurances, ours.get("insurance", ()), strict=False)]
     kept = {name: value for name, value in said.items() if name not in ("id", "meta", "text", "extension", "insurance", "contained")}
     made = {**ours, **kept, **{name: ours[name] for name in ("request", "patient", "insurer", "status", "purpose", "created")}}
-    made["extension"] = [*ours["extension"], *said.get("extension", ())]
+    told = [one for one in said.get("extension", ()) if one.get("url") != CHANNEL]
+    if not any(one.get("url") == VALID_UNTIL for one in told) and made["outcome"] == "complete":
+        until = valid_until(serviced(asked.request, asked.at), asked.at)
+        told.append({"url": VALID_UNTIL, "valueDate": until.isoformat()})
+    made["extension"] = [*ours["extension"], *told]
     made["insurance"] = placed or ours.get("insurance", [])
     return {name: value for name, value in made.items() if value != []}
 
@@ -133,8 +148,9 @@ def _placed(one: Json, known: Json) -> Json:
     return {**one, "coverage": known["coverage"], "extension": [*known["extension"], *others]}
 
 
-def _unreadable(asked: Asking) -> Json:
-    text = "The payer's answer is against its specification and could not be read; it is kept as it came. Ask the payer by telephone."
+def _unreadable(asked: Asking, why: str = "") -> Json:
+    """why: in brackets after a blank, "" where nobody can say more."""
+    text = f"The payer's answer could not be read or used{why}; it is kept as it came. Ask the payer by telephone."
     return error(asked, "", "", text, "payer", asked.payer.channel)
 
 

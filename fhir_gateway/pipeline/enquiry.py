@@ -6,7 +6,7 @@ The rules channel answers at once. Any other channel is asked through the outbox
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fhir_gateway.cases.evidence import walk
@@ -32,7 +32,10 @@ NOT_FOUND: Final = ("75", "Subscriber/Insured Not Found", "No member with these 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """One question as a channel is given it. coverages: (reference, Coverage). patient: {} where none is held. key: the same however often it is tried."""
+    """One question as a channel is given it. coverages: (reference, Coverage). patient: {} where none is held. key: the same however often it is tried.
+
+    subscriber: who holds the first coverage, {} where that is the patient or is not held.
+    """
 
     request: Json
     coverages: Sequence[tuple[str, Json]]
@@ -40,6 +43,7 @@ class Asking:
     payer: Payer
     at: Moment
     key: str
+    subscriber: Json = field(default_factory=dict)
 
 
 def answer_all(tx: Transaction, written: Sequence[Stored], payers: Payers, at: Moment) -> list[Stored]:
@@ -53,7 +57,8 @@ def asking(tx: Transaction, request: Json, payers: Payers, at: Moment, key: str)
     patient = _patient(tx, request)
     coverages = _coverages(tx, request, patient) if patient else []
     payer = payers.of(tx, [held for _, held in coverages[:1]], request.get("insurer"))
-    return Asking(request, coverages, patient.resource if patient else {}, payer or UNKNOWN, at, key)
+    subscriber = _held(tx, coverages[0][1], patient) if coverages and patient else {}
+    return Asking(request, coverages, patient.resource if patient else {}, payer or UNKNOWN, at, key, subscriber)
 
 
 def error(asked: Asking, code: str, display: str, text: str, fixer: str, channel: str) -> Json:
@@ -112,6 +117,15 @@ def _patient(tx: Transaction, request: Json) -> Stored | None:
     told = [*walk(_contained(request, name), "identifier"), *walk(request["patient"], "identifier")]
     tokens = [f"{one.get('system', '')}|{one['value']}" for one in told if isinstance(one, dict) and one.get("system") and one.get("value")]
     return _only(_found(tx, "Patient", "identifier", tokens)) if tokens else None
+
+
+def _held(tx: Transaction, coverage: Json, patient: Stored) -> Json:
+    """Who holds a policy, where that is somebody else."""
+    name = next((str(one) for one in walk(coverage, "subscriber.reference")), "")
+    if name == patient.reference or not name.startswith(("Patient/", "RelatedPerson/")):
+        return {}
+    stored = tx.resources.read_many([name]).get(name)
+    return stored.resource if stored is not None and not stored.deleted else {}
 
 
 def _coverages(tx: Transaction, request: Json, patient: Stored) -> list[tuple[str, Json]]:

@@ -17,6 +17,7 @@ from fhir_gateway.events import event
 from fhir_gateway.pages.letter import full_name, letter
 from fhir_gateway.pipeline import interactions, writes
 from fhir_gateway.pipeline.actions import Actions
+from fhir_gateway.pipeline.answerfiles import AnswerFiles
 from fhir_gateway.pipeline.authorising import Authorising
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.checks import due_checks
@@ -86,6 +87,7 @@ class Gateway:
         self.orphans = Orphans(self.store, self.casework, self.clock, settings.orphan_days)
         self.dry_run = DryRun(self.store, self.casework, settings, codes, site, self.clock)
         self.outgoing = Outgoing(self.store, self.casework, settings, self.clock)
+        self.answer_files = AnswerFiles(self.store, self.casework, self.outgoing, self.clock)
         self.submission = Submission(self.store, self.casework, self.outgoing, settings, self.clock)
         self.bundles = BundleIntake(self.store, self.casework, settings, self.clock)
         self.operations = Operations(self.store, self.casework, settings, self.clock)
@@ -134,6 +136,8 @@ class Gateway:
     def _finish(self, entry: InboxEntry) -> None:
         if entry.message_type == "Bundle/message":
             self.messaging.finish(entry)
+        elif entry.channel == "payer":
+            self.answer_files.finish(entry)
         elif entry.channel == "fhir":
             self.bundles.finish(entry)
         else:

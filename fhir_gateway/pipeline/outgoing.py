@@ -37,6 +37,8 @@ LEASE_FACTOR: Final = 20
 """A lease lasts this many times as long as one sending may take: a batch of slow partners ends within it, a worker that died is not missed for long."""
 FIRST_WAIT: Final = 10.0
 LONGEST_WAIT: Final = 3600.0
+ANSWER_FILE: Final = timedelta(hours=24)
+"""How long a payer that is asked by file may take: files are often worked on overnight."""
 
 # Kind of job → what is to be sent for it, as things stand now; nothing when there is nobody to tell (any more).
 PREPARE: Final[dict[str, Prepare]] = {
@@ -105,7 +107,7 @@ class Outgoing:
                 if tx.outbox.done(job.pk, self.name):
                     hooks.reached(tx, job)
                 return "done"
-            retry_at = None if outcome.final else self._again(job, now, outcome.retry_at)
+            retry_at = None if outcome.final else self.again(job, now, outcome.retry_at)
             if tx.outbox.fail(job.pk, self.name, outcome.error, retry_at):
                 hooks.missed(tx, job, outcome.error, gone=retry_at is None)
                 if asking is not None:
@@ -118,18 +120,30 @@ class Outgoing:
             event("not-delivered", "warning", job=job.pk, kind=job.kind, attempts=job.attempts, error=outcome.error, became=became)
         return became != "again"
 
-    def _answered(self, tx: Transaction, job: Job, outcome: Outcome, now: datetime, asking: Enquiries | Authorisations) -> Literal["done", "again"]:
+    def _answered(
+        self, tx: Transaction, job: Job, outcome: Outcome, now: datetime, asking: Enquiries | Authorisations
+    ) -> Literal["done", "again", "given-up"]:
         """A payer has answered, if only that it can't answer now: then it is asked again while there is time."""
         if not tx.outbox.done(job.pk, self.name):
             return "done"
+        if outcome.answer is None and isinstance(asking, Enquiries):
+            return self._handed_over(tx, job, now, asking)
         wanted = asking.taken(tx, job, outcome, now)
-        retry_at = self._again(job, now, wanted) if wanted else None
+        retry_at = self.again(job, now, wanted) if wanted else None
         if retry_at is None:
             return "done"
         tx.outbox.reopen(job.pk, "the payer can't answer now", retry_at)
         return "again"
 
-    def _again(self, job: Job, now: datetime, wanted: datetime | None = None) -> datetime | None:
+    def _handed_over(self, tx: Transaction, job: Job, now: datetime, asking: Enquiries) -> Literal["done", "given-up"]:
+        """The question lies in a folder and its answer comes later (`pipeline.answerfiles`). Without one it is asked once more; then a person is told."""
+        if now - job.queued_at < ANSWER_FILE:
+            tx.outbox.reopen(job.pk, "handed over, not yet answered", now + ANSWER_FILE)
+            return "done"
+        asking.missed(tx, job, Outcome(good=False, error="no answer was laid down", final=True), now, gone=True)
+        return "given-up"
+
+    def again(self, job: Job, now: datetime, wanted: datetime | None = None) -> datetime | None:
         """Doubling from ten seconds to an hour, with jitter so that what failed together is not tried together; None when its time is over.
 
         wanted: not before then.

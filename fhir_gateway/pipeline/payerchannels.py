@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from fhir_gateway.coverage.exchange import AnswerError as AnswerError
+from fhir_gateway.pipeline import payerfhir, payerx12
 from fhir_gateway.pipeline.delivery import Delivery
 from fhir_gateway.pipeline.enquiry import Asking
 from fhir_gateway.settings import Settings
 
 Json = dict[str, Any]
-
-
-class AnswerError(ValueError):
-    """What a payer answered is against the specification; its words say where, without patient data."""
 
 
 class Channel(NamedTuple):
@@ -29,4 +27,7 @@ class Channel(NamedTuple):
     read: Callable[[bytes, str, Asking], Json]
 
 
-CHANNELS: Final[dict[str, Channel]] = {}
+CHANNELS: Final[dict[str, Channel]] = {
+    "fhir": Channel(payerfhir.prepare, payerfhir.read),
+    "x12": Channel(payerx12.prepare, payerx12.read),
+}

@@ -102,6 +102,18 @@ class Outbox:
         row = self._work.execute(mine.values(**lease).returning(*(_O.c[name] for name in Job.__slots__))).first()
         return Job(**row._mapping) if row else None
 
+    def find(self, keys: Sequence[str]) -> Job | None:
+        """The thing with one of these names, whatever became of it."""
+        named = select(*(_O.c[name] for name in Job.__slots__)).where(_O.c.key.in_([fit(key) for key in keys]))
+        row = self._work.execute(named.order_by(_O.c.pk)).first()
+        return Job(**row._mapping) if row else None
+
+    def settle(self, pk: int, error: str = "", retry_at: datetime | None = None) -> None:
+        """It has been done by other means than its lease, or (with a time) has to be done again then."""
+        self._work.now  # noqa: B018 - a snapshot settles nothing
+        again = {"state": "pending", "due_at": retry_at, "last_error": fit(error)} if retry_at else {"state": "done", "last_error": None}
+        self._work.execute(update(_O).where(_O.c.pk == pk).values(lease_until=None, lease_owner=None, **again))
+
     def done(self, pk: int, owner: str) -> bool:
         """It is done. False when the lease was lost to another worker."""
         return self._end(pk, owner, {"state": "done", "last_error": None})

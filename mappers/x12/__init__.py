@@ -17,6 +17,7 @@ from mappers.x12.loops import Loop, loops
 from mappers.x12.place import Finding, Place, X12Error
 from mappers.x12.question import Party, Person, Question, ask, asked
 from mappers.x12.reader import Interchange, read, write
+from mappers.x12.rejections import explained
 from mappers.x12.reply import reply
 from mappers.x12.segment import Segment, Separators
 from mappers.x12.sets import Group, Transaction
@@ -41,6 +42,7 @@ __all__ = [
     "ask",
     "asked",
     "compose",
+    "explained",
     "loops",
     "question",
     "read",

@@ -23,9 +23,14 @@ def errors(loop: Loop, codes: Codes) -> list[Json]:
 
 
 def _error(aaa: Segment, where: str, codes: Codes) -> Json:
-    code, follow_up = aaa.value(3), aaa.value(4)
+    made = explained(aaa.value(3), aaa.value(4), codes)
+    return {**made, "extension": [extension(ERROR_AT, "String", f"{where} AAA"), *made["extension"]]}
+
+
+def explained(code: str, follow_up: str, codes: Codes) -> Json:
+    """An error by its reason (AAA03) and follow-up (AAA04, "" for none): what it means, who must put it right, when to ask again."""
     known = codes.rejections.get(code) or Rejection(code, "", "payer", "Call the payer: the reason it gave is not one we know.", None)
-    told: list[Json] = [extension(ERROR_AT, "String", f"{where} AAA"), extension(WHO_FIXES, "Code", known.who)]
+    told: list[Json] = [extension(WHO_FIXES, "Code", known.who)]
     if follow_up:
         told.append(extension(FOLLOW_UP, "Coding", coding(FOLLOW_UPS, follow_up, codes.display("889", follow_up))))
     if wait := _wait(follow_up, known):

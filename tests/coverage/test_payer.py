@@ -39,7 +39,10 @@ def test_every_fault_is_told_at_its_place() -> None:
     [
         ({"channel": "x12"}, {"x12"}),
         ({"channel": "fhir", "fhir": {"base": "ftp://payer"}}, {"fhir.base"}),
-        ({"channel": "fhir", "fhir": {"base": "https://payer/fhir", "tokenUrl": "https://payer/token"}}, {"fhir.clientId", "fhir.keyFile"}),
+        (
+            {"channel": "fhir", "fhir": {"base": "https://payer/fhir", "tokenUrl": "https://payer/token"}},
+            {"fhir.clientId", "fhir.keyFile", "fhir.keyId"},
+        ),
         ({"channel": "x12", "x12": {"senderId": "CLINIC", "receiverId": "PAYER", "payerId": "60054"}}, {"x12.url"}),
         ({"rules": [{"serviceType": "20", "network": {"kind": "named"}}]}, {"rules[0].network.providers"}),
         ({"rules": [{"serviceType": "20"}, {"serviceType": "20"}]}, {"rules[1].serviceType"}),

@@ -1,0 +1,122 @@
+"""The X12 channel: a 270 over HTTP (CAQH CORE envelope, or raw) or into a folder, and the 271 that answers it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from fhir_gateway.coverage.exchange import NPI, AnswerError
+from fhir_gateway.coverage.payer import X12Channel
+from fhir_gateway.pipeline.delivery import Delivery, SecretSignIn, Unsendable
+from fhir_gateway.pipeline.enquiry import Asking
+from fhir_gateway.pipeline.traces import same, trace_of
+from fhir_gateway.settings import Settings
+from mappers import x12
+from mappers.x12 import core
+from profiles.x12codes import shipped
+
+Json = dict[str, Any]
+X12: Final = "application/edi-x12"
+ANSWER_BYTES: Final = 1024 * 1024
+QUESTION: Final = "270"
+ANSWER: Final = "271"
+
+
+def prepare(asked: Asking, settings: Settings) -> Delivery:
+    """The question on its way. Raises Unsendable where something a 270 must have is not known."""
+    channel = asked.payer.x12
+    if channel is None:
+        raise Unsendable("the payer's X12 channel is not configured")
+    if not settings.clinic_npi:
+        raise Unsendable("the clinic's NPI is not set (GATEWAY_CLINIC_NPI)")
+    try:
+        raw = _question(asked, channel, settings)
+    except x12.X12Error as fault:
+        raise Unsendable(fault.text) from None
+    if channel.folder:
+        return Delivery("folder", str(Path(channel.folder) / "out" / f"{trace_of(asked.key)}.270"), raw)
+    kind, body = (X12, raw) if channel.envelope == "raw" else _wrapped(raw, asked, channel)
+    secret = SecretSignIn(channel.user, channel.secret_variable, channel.secret_file)
+    known = secret if secret.variable or secret.file else None
+    return Delivery("http", channel.url, body, {"Content-Type": kind}, answer_bytes=ANSWER_BYTES, seconds=asked.payer.seconds, sign_in=known)
+
+
+def read(raw: bytes, kind: str, asked: Asking) -> Json:
+    """The answer to this question among what came back. Raises AnswerError."""
+    try:
+        if kind.lower().lstrip().startswith("multipart/"):
+            message = core.read(kind, raw)
+            if message.failed:
+                raise AnswerError("the payer refused the envelope of the question")
+            raw = message.payload
+        return of(list(transactions(raw)), asked)
+    except core.CoreError as fault:
+        raise AnswerError(str(fault)) from None
+    except x12.X12Error as fault:
+        raise AnswerError(str(fault)) from None
+
+
+def transactions(raw: bytes) -> Iterator[x12.Transaction]:
+    """Every transaction set of a file. Raises X12Error."""
+    for interchange in x12.read(raw):
+        yield from interchange.transactions
+
+
+def numbers(answer: x12.Answer) -> tuple[str, ...]:
+    """The questions an answer is to: a payer that refuses before it has looked for the member gives back only the number of the whole (BHT03)."""
+    return answer.traces or (answer.submitted,)
+
+
+def of(found: list[x12.Transaction], asked: Asking) -> Json:
+    """The answer to this question. Raises AnswerError where there is none, X12Error for what can't be read."""
+    answers = [answer for one in found if one.kind == ANSWER for answer in x12.answers(one, codes=shipped())]
+    if not answers:
+        kinds = ", ".join(sorted({one.kind for one in found})) or "nothing"
+        raise AnswerError(f"the payer sent {kinds} instead of an answer (271)")
+    number = trace_of(asked.key)
+    for answer in answers:
+        if any(same(number, one) for one in numbers(answer)):
+            return answer.response
+    raise AnswerError("the answer is about another question (TRN02)")
+
+
+def _question(asked: Asking, channel: X12Channel, settings: Settings) -> bytes:
+    _, coverage = asked.coverages[0]
+    question = x12.question(
+        asked.request,
+        coverage=coverage,
+        patient=asked.patient,
+        payer={"name": asked.payer.title},
+        provider={"name": settings.clinic_name, "identifier": [{"system": NPI, "value": settings.clinic_npi}]},
+        trace=trace_of(asked.key),
+        origin=channel.sender_id,
+        subscriber=asked.subscriber or None,
+        payer_number=channel.payer_id,
+    )
+    envelope = x12.Envelope(
+        sender=channel.sender_id,
+        receiver=channel.receiver_id,
+        control=_control(asked.key, asked.at.now),
+        made=asked.at.now.astimezone(asked.at.zone),
+        sender_qualifier=channel.sender_qualifier,
+        receiver_qualifier=channel.receiver_qualifier,
+        application_sender=channel.application_sender,
+        application_receiver=channel.application_receiver,
+        usage=channel.usage,
+    )
+    return x12.ask([question], envelope)
+
+
+def _wrapped(raw: bytes, asked: Asking, channel: X12Channel) -> tuple[str, bytes]:
+    """In the CORE envelope, under a number of this sending."""
+    number = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{asked.key}/{asked.at.now.isoformat()}"))
+    return core.build(core.Message(raw, core.REQUEST_270, number, core.stamp(asked.at.now), channel.sender_id, channel.receiver_id))
+
+
+def _control(key: str, at: datetime) -> int:
+    """ISA13: nine digits that are new for every sending, as partners refuse one they have seen (TA1 025). Two of a year's questions are hardly the same."""
+    return int.from_bytes(sha256(f"{key}/{at.isoformat()}".encode()).digest()[:8]) % 999_999_999 + 1

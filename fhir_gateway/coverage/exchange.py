@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from fhir_gateway.cases.evidence import codings, walk
 from mappers.x12 import explained
-from profiles.eligibility import ENQUIRY, FOLLOW_UP, REJECTIONS, RETRY_AFTER, WHO_FIXES
+from profiles.eligibility import ENQUIRY, FOLLOW_UP, REJECTIONS, RETRY_AFTER, SERVICE_TYPES, WHO_FIXES
 from profiles.x12codes import Codes
 
 Json = dict[str, Any]
@@ -55,7 +55,7 @@ def answer(body: Any, number: str, members: frozenset[str], codes: Codes) -> Jso
     _usable(response, number, members)
     contained = {f"#{one.get('id')}": one for one in walk(response, "contained") if isinstance(one, dict)}
     kept = {name: value for name, value in response.items() if name not in ("contained", "text", "meta", "language", "identifier")}
-    made: Json = _named(kept, contained)
+    made: Json = _worded(_named(kept, contained), codes)
     if made.get("outcome") == "queued":
         return {**made, "outcome": "error", "error": [explained(_BUSY, "", codes)]}
     if errors := [one for one in walk(made, "error") if isinstance(one, dict)]:
@@ -122,6 +122,15 @@ def _named(value: Any, contained: Mapping[str, Json]) -> Any:
         if not made:
             made["display"] = "named by the payer"
     return made
+
+
+def _worded(response: Json, codes: Codes) -> Json:
+    """Service types in words, where the payer gives their codes alone."""
+    for item in walk(response, "insurance.item"):
+        for coding in walk(item, "category.coding"):
+            if coding.get("system") == SERVICE_TYPES and "display" not in coding and (words := codes.display("1365", str(coding.get("code")))):
+                coding["display"] = words
+    return response
 
 
 def _name(resource: Json) -> str:

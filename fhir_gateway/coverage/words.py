@@ -9,7 +9,7 @@ from typing import Any, Final
 from fhir_gateway.cases.eligibility import IN, OUT, Insured, extended, extensions
 from fhir_gateway.cases.evidence import codings, walk
 from fhir_gateway.coverage.authorisation import WORDS
-from profiles.eligibility import BENEFIT_PERIOD, DISCLAIMER, PAYER_CONTACT, REMAINING, WHO_FIXES
+from profiles.eligibility import BENEFIT_PERIOD, DISCLAIMER, PAYER_CONTACT, REMAINING, RETRY_AFTER, WHO_FIXES
 
 Json = dict[str, Any]
 
@@ -74,6 +74,7 @@ STEPS: Final[dict[tuple[str, str], str]] = {
 WAIVED: Final = "The clinic does without prior authorisation."
 LATE: Final = "Ask the payer for its decision on the authorisation: its time is over."
 INFORMATION: Final = "Send the payer what it asks for: file it, and release it to the payer."
+ASKED_AGAIN: Final = "Wait: the payer could not answer now and is asked again by itself. Telephone it if nothing has come by tomorrow."
 SETTLED: Final = "Nothing: the money side is settled."
 SELF_PAY: Final = "The patient pays without insurance: none is to be asked or billed."
 SHUT: Final = frozenset({"accepted", "waived", "not-applicable"})
@@ -164,12 +165,18 @@ def next_step(items: Mapping[str, Mapping[str, Any]], response: Json, authorisat
     for (name, cause), step in STEPS.items():
         item = items.get(name, {})
         if item and item.get("state") not in SHUT and (item.get("reason") or item.get("state")) == cause:
+            if cause == "indeterminate" and name == ELIGIBILITY and _asked_again(response):
+                return ASKED_AGAIN
             who = contact(response)
             if cause == "pended" and name == AUTHORISATION:
                 step = LATE if overdue else INFORMATION if authorisation == "information-requested" else step
             return f"{step} Contact: {who}." if who and "payer" in step else step
     open_items = [name for name in (CARD, ELIGIBILITY, AUTHORISATION) if items.get(name, {}).get("state", "accepted") not in SHUT]
     return "Look at what is open: " + ", ".join(open_items) + "." if open_items else SETTLED
+
+
+def _asked_again(response: Json) -> bool:
+    return any(extended(one, RETRY_AFTER) for one in walk(response, "error") if isinstance(one, dict))
 
 
 def _service(said: Insured) -> str:

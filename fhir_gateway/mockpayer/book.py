@@ -47,6 +47,13 @@ class Book:
             for part in ("eligibility", "authorisation"):
                 self._taken.pop((part, member), None)
 
+    def begin_anew(self) -> None:
+        """Every member has its scenario of the script, from its beginning; nothing has been asked."""
+        with self._lock:
+            self.members = dict(self.script.members)
+            self.asked.clear()
+            self._taken.clear()
+
     def _next(self, part: str, way: str, member: str, told: Json) -> int:
         with self._lock:
             self.asked.append({"way": way, "member": member, **told})

@@ -41,7 +41,7 @@ class SignInError(Exception):
 
 @dataclass(slots=True)
 class SignIns:
-    """Access tokens held, for every thread that sends. clock: seconds since the epoch."""
+    """Access tokens held, for every thread that sends. clock: seconds, for how long a token holds."""
 
     clock: Callable[[], float] = time.time
     _held: dict[BackendSignIn, tuple[str, float]] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class SignIns:
         with self._lock:
             token, until = self._held.get(sign_in, ("", 0.0))
         if not token or self.clock() >= until - EARLY:
-            token, life = _token(sign_in, _assertion(sign_in, self.clock()), seconds)
+            token, life = _token(sign_in, _assertion(sign_in, time.time()), seconds)
             with self._lock:
                 self._held[sign_in] = (token, self.clock() + life)
         return f"Bearer {token}"

@@ -1,0 +1,330 @@
+"""The ways to a payer on the wire: sign-in, secrets, what is sent, faults, a payer that is left alone for a while, files."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from fhir_gateway.coverage.exchange import AnswerError, answer, question
+from fhir_gateway.mockpayer.signin import SignIn
+from fhir_gateway.outbound import channels, folders
+from fhir_gateway.outbound.signin import SignInError, SignIns
+from fhir_gateway.pipeline.delivery import BackendSignIn, Delivery, SecretSignIn
+from fhir_gateway.pipeline.traces import keys_of, trace_of
+from fhir_gateway.validation import validate
+from profiles.eligibility import RETRY_AFTER, WHO_FIXES
+from profiles.x12codes import shipped
+from tests.coverage.payers import CORE, FHIR, FILES, RAW, Clinic, clinic
+from tests.mockpayer import MockPayer, mock_payer
+from tests.pipeline.conftest import STAFF
+
+Json = dict[str, Any]
+CLIENT = "second-opinion-gateway"
+Keys = dict[str, tuple[Path, bytes]]
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    """Private key file and public PEM by algorithm."""
+    folder = tmp_path_factory.mktemp("keys")
+    made: Keys = {}
+    for name, key in (("RS384", rsa.generate_private_key(65537, 2048)), ("ES384", ec.generate_private_key(ec.SECP384R1()))):
+        file = folder / name
+        file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        made[name] = (file, key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return made
+
+
+@pytest.fixture(scope="module")
+def payer(keys: Keys) -> Iterator[MockPayer]:
+    """One that wants a sign-in over FHIR."""
+    with mock_payer(signin=SignIn(keys["RS384"][1], CLIENT)) as made:
+        yield made
+
+
+def backend(payer: MockPayer, key: Path, **changes: str) -> BackendSignIn:
+    return BackendSignIn(
+        **{"token_url": f"{payer.base}/token", "client_id": CLIENT, "key_file": str(key), "key_id": "k1", "scope": "system/*.*", **changes}
+    )
+
+
+def asks(payer: MockPayer, sign_in: BackendSignIn | SecretSignIn | None, sign_ins: SignIns) -> Any:
+    """One question over FHIR as the channel sends it."""
+    request = {"resourceType": "CoverageEligibilityRequest", "status": "active", "purpose": ["benefits"]}
+    delivery = Delivery(
+        "http", f"{payer.base}/fhir/CoverageEligibilityRequest/$submit", json.dumps(request).encode(), answer_bytes=10_000, sign_in=sign_in
+    )
+    return channels.carry(delivery, 20, sign_ins)
+
+
+@pytest.mark.parametrize("algorithm", ["RS384", "ES384"])
+def test_a_token_is_asked_for_once_and_used_until_shortly_before_its_end(payer: MockPayer, keys: Keys, algorithm: str) -> None:
+    file, payer.signin.key = keys[algorithm]
+    now = [time.time()]
+    sign_ins, sign_in = SignIns(lambda: now[0]), backend(payer, file)
+    first = sign_ins.authorization(sign_in, 20)
+    assert asks(payer, sign_in, sign_ins).good and sign_ins.authorization(sign_in, 20) == first
+    now[0] += 271
+    assert sign_ins.authorization(sign_in, 20) != first
+
+
+def test_a_token_the_payer_has_forgotten_is_asked_for_anew(payer: MockPayer, keys: Keys) -> None:
+    file, payer.signin.key = keys["RS384"]
+    sign_ins, sign_in = SignIns(), backend(payer, file)
+    assert asks(payer, sign_in, sign_ins).good
+    payer.signin.forget()
+    assert asks(payer, sign_in, sign_ins).good
+
+
+def test_who_can_not_sign_in_is_told_why_and_asks_again_later(payer: MockPayer, keys: Keys, tmp_path: Path) -> None:
+    payer.signin.key = keys["RS384"][1]
+    weak = tmp_path / "p256"
+    weak.write_bytes(ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    file = keys["RS384"][0]
+    for sign_in, why in (
+        (backend(payer, keys["ES384"][0]), "no token: HTTP 401"),
+        (backend(payer, file, client_id="somebody"), "no token: HTTP 401"),
+        (backend(payer, file, token_url=f"{payer.base}/nothing"), "no token: HTTP 404"),
+        (backend(payer, tmp_path / "none"), "the private key can't be read: FileNotFoundError"),
+        (backend(payer, weak), "the private key is neither RSA nor on the curve P-384"),
+        (None, "HTTP 401"),
+    ):
+        outcome = asks(payer, sign_in, SignIns())
+        assert (outcome.good, outcome.error) == (False, why)
+        assert outcome.final == (sign_in is None)
+
+
+def test_an_assertion_is_good_for_five_minutes_and_once(keys: Keys) -> None:
+    file, public = keys["RS384"]
+    door, form = SignIn(public, CLIENT), {"grant_type": "client_credentials", "scope": "x"}
+    claims = {"iss": CLIENT, "sub": CLIENT, "aud": "http://payer/token", "jti": "1", "exp": int(time.time()) + 240}
+
+    def taken(**changes: Any) -> bool:
+        assertion = jwt.encode({**claims, **changes}, file.read_bytes(), "RS384", {"kid": "k1"})
+        kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+        try:
+            return bool(door.token({**form, "client_assertion_type": kind, "client_assertion": assertion}, "http://payer/token"))
+        except ValueError:
+            return False
+
+    assert [taken(), taken(), taken(jti="2"), taken(jti="3", exp=int(time.time()) + 900), taken(jti="4", aud="http://other")] == [
+        True,
+        False,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_a_secret_is_read_where_the_operator_laid_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret").write_text("s3cret\n")
+    monkeypatch.setenv("PAYER_SECRET", "from-environment")
+    assert SignIns().authorization(SecretSignIn("clinic", file=str(tmp_path / "secret")), 1) == "Basic Y2xpbmljOnMzY3JldA=="
+    assert SignIns().authorization(SecretSignIn(variable="PAYER_SECRET"), 1) == "Bearer from-environment"
+    for missing in (SecretSignIn(variable="NOT_SET"), SecretSignIn(file=str(tmp_path / "none"))):
+        with pytest.raises(SignInError):
+            SignIns().authorization(missing, 1)
+
+
+PATIENT: Json = {
+    "resourceType": "Patient",
+    "id": "p",
+    "identifier": [{"value": "MRN-1"}, {"type": {"coding": [{"code": "MB"}]}, "value": "M-1"}],
+    "name": [{"family": "Marlowe"}],
+    "birthDate": "1971-03-14",
+    "telecom": [{"value": "217-555-0100"}],
+    "address": [{"city": "Springfield"}],
+}
+REQUEST: Json = {
+    "resourceType": "CoverageEligibilityRequest",
+    "id": "r",
+    "status": "active",
+    "purpose": ["benefits"],
+    "created": "2026-09-10",
+    "patient": {"reference": "Patient/p"},
+    "insurer": {"display": "x"},
+    "item": [{"diagnosis": [{"diagnosisCodeableConcept": {"text": "cancer"}}], "category": {"coding": [{"code": "20"}]}}],
+}
+COVERAGE: Json = {"resourceType": "Coverage", "id": "c", "status": "active", "subscriberId": "M-1", "beneficiary": {"reference": "Patient/p"}}
+COVERAGE |= {"payor": [{"display": "x"}], "extension": [{"url": "urn:x", "valueString": "ours"}]}
+
+
+def test_a_fhir_payer_is_sent_what_it_needs_and_no_more() -> None:
+    bundle = question(REQUEST, [COVERAGE], PATIENT, subscriber={}, payer={"name": "Example Payer"}, clinic="Clinic", npi="1999999984", number="N-1")
+    assert validate(bundle) == []
+    sent = json.dumps(bundle)
+    assert all(word in sent for word in ("Marlowe", "1971-03-14", "M-1", "N-1", "1999999984"))
+    assert not any(word in sent for word in ("MRN-1", "217-555", "Springfield", "cancer", "Patient/p", "ours"))
+
+
+ANSWER: Json = {
+    "resourceType": "CoverageEligibilityResponse",
+    "status": "active",
+    "purpose": ["benefits"],
+    "patient": {"display": "x"},
+    "created": "2026-09-10",
+    "request": {"identifier": {"value": "N-1"}},
+    "outcome": "complete",
+    "insurer": {"display": "x"},
+    "insurance": [{"coverage": {"identifier": {"value": "M-1"}}, "inforce": True}],
+}
+
+
+def read(**changes: Any) -> Json:
+    return answer({**ANSWER, **changes}, "N-1", frozenset({"M-1"}), shipped())
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"request": {"identifier": {"value": "N-2"}}}, "another question"),
+        ({"insurance": [{"coverage": {"identifier": {"value": "M-2"}}, "inforce": True}]}, "another member"),
+        ({"status": "entered-in-error"}, "not active"),
+        ({"insurance": [{"modifierExtension": [{"url": "urn:not", "valueBoolean": True}]}]}, "modifierExtension"),
+        ({"resourceType": "OperationOutcome"}, "holds 0 CoverageEligibilityResponse"),
+    ],
+)
+def test_an_answer_that_is_none_is_refused_with_its_reason(changes: Json, why: str) -> None:
+    assert read()["insurance"][0]["inforce"] is True
+    with pytest.raises(AnswerError, match=why):
+        read(**changes)
+
+
+def test_what_a_payer_refers_to_at_its_own_server_is_kept_by_its_name() -> None:
+    provider = {"reference": "#p1"}
+    made = read(
+        contained=[{"resourceType": "Organization", "id": "p1", "name": "Example Centre"}],
+        requestor={"reference": "Organization/77"},
+        insurance=[{"coverage": {"reference": "Coverage/5"}, "item": [{"provider": provider}]}],
+    )
+    assert made["insurance"][0]["item"][0]["provider"] == {"display": "Example Centre"}
+    assert "reference" not in json.dumps(made)
+
+
+def test_errors_are_explained_as_those_of_a_271_are() -> None:
+    coding = {"system": "https://codesystem.x12.org/005010/901", "code": "42"}
+    (busy,) = read(outcome="error", error=[{"code": {"coding": [coding]}}])["error"]
+    (own,) = read(outcome="error", error=[{"code": {"text": "Call us"}}])["error"]
+    (queued,) = read(outcome="queued", insurance=[])["error"]
+    assert RETRY_AFTER in json.dumps(busy) and RETRY_AFTER in json.dumps(queued)
+    assert own == {"code": {"text": "Call us"}, "extension": [{"url": WHO_FIXES, "valueCode": "payer"}]}
+
+
+def test_a_trace_leads_back_to_its_question_whatever_its_case() -> None:
+    key = "eligibility/01a2140d-db28-7a9d-a2a6-51414b603444/12"
+    assert len(trace_of(key)) <= 50 and key in keys_of(trace_of(key).upper())
+    assert len(trace_of(f"eligibility/{'x' * 64}/1")) <= 50
+
+
+@pytest.fixture
+def here(request: pytest.FixtureRequest, payer: MockPayer, tmp_path: Path) -> Iterator[Clinic]:
+    payer.book.begin_anew()
+    payer.signin.key = b""
+    with clinic(payer, request.param, tmp_path) as made:
+        yield made
+
+
+@pytest.mark.parametrize("here", [CORE], indirect=True)
+def test_a_payer_that_does_not_answer_is_left_alone_then_asked_once_to_see(here: Clinic) -> None:
+    here.payer.book.play("M-1020", "server-error")
+    here.refers("M-1020")
+    here.works()
+    for _ in range(2):
+        here.works(minutes=1)
+    assert len(here.payer.asked("M-1020")) == 3
+    number = here.refers("M-1001")
+    here.works()
+    assert here.payer.asked("M-1001") == [], "three failures in a row: the payer rests"
+    here.payer.book.play("M-1020", "active-with-copay")
+    for _ in range(3):
+        here.works(minutes=2)
+    assert here.money(number)["gate"] == "satisfied"
+
+
+@pytest.mark.parametrize("here", [FHIR], indirect=True)
+def test_a_payer_that_holds_a_question_back_costs_only_its_own_time(here: Clinic) -> None:
+    here.configure(seconds=0.1)
+    number = here.refers("M-1020")
+    before = time.monotonic()
+    here.works()
+    assert time.monotonic() - before < 10
+    assert (here.money(number)["item"], here.money(number)["gate"]) == ("pended", "indeterminate")
+
+
+@pytest.mark.parametrize("here", [RAW], indirect=True)
+def test_a_secret_is_sent_and_stored_nowhere(here: Clinic, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("EXAMPLE_SECRET", "do-not-tell")
+    ends = {"senderId": "CLINIC", "receiverId": "EXPAY", "payerId": "EXPAY"}
+    here.configure(x12={**ends, "url": f"{here.payer.base}/x12", "envelope": "raw", "user": "clinic", "secretVariable": "EXAMPLE_SECRET"})
+    number = here.refers("M-1001")
+    here.works()
+    assert here.money(number)["gate"] == "satisfied"
+    here.told.gateway.store.close()
+    stored = b"".join(file.read_bytes() for file in here.folder.glob("told.db*"))
+    said = "".join(capsys.readouterr())
+    assert b"do-not-tell" not in stored and "do-not-tell" not in said and "M-1001" not in said and "MARLOWE" not in said.upper()
+
+
+@pytest.mark.parametrize("here", [CORE], indirect=True)
+def test_without_the_clinic_s_npi_a_person_is_told_what_is_missing(here: Clinic) -> None:
+    object.__setattr__(here.told.gateway.settings, "clinic_npi", "")
+    number = here.refers("M-1001")
+    here.works()
+    assert "GATEWAY_CLINIC_NPI" in here.money(number)["problem"][0] and here.payer.book.asked == []
+
+
+@pytest.mark.parametrize("here", [FILES], indirect=True)
+def test_files_one_after_the_other(here: Clinic) -> None:
+    """A file of two answers and a stranger's; half a file that is still written; the same again; no answer at all."""
+    numbers = [here.refers("M-1001"), here.refers("M-1002")]
+    gateway = here.told.gateway
+    here.payer.book.play("M-1003", "no-answer")
+    silent = here.refers("M-1003")
+    here.works()
+    assert [here.money(number)["gate"] for number in numbers] == ["satisfied", "not-satisfied"]
+    taken = here.folder / "in" / "taken"
+    assert len(list(taken.iterdir())) == 2 and list((here.folder / "out").iterdir()) == []
+    whole = b"".join(file.read_bytes() for file in sorted(taken.iterdir()))
+    gateway.answer_files.take("example", "both.271", whole)
+    gateway.answer_files.take("example", "both.271", whole)
+    gateway.answer_files.take("somebody", "both.271", whole)
+    lines = [(line.sender, line.state) for line in here.told.inbox() if line.control_id == "both.271"]
+    assert sorted(lines) == [("example", "processed"), ("somebody", "refused")], "nobody answers for another payer"
+    assert here.money(silent)["item"] == "pended"
+    here.works(hours=25)
+    here.works(hours=25)
+    assert here.money(silent)["gate"] == "indeterminate" and "no answer was laid down" in here.money(silent)["problem"][0]
+
+
+def test_a_file_is_laid_down_whole_and_read_only_when_it_is_whole(tmp_path: Path) -> None:
+    assert folders.carry(Delivery("folder", str(tmp_path / "none" / "x.270"), b"x"), 1).error == "FileNotFoundError"
+    assert folders.carry(Delivery("folder", str(tmp_path / "x.270"), b"x"), 1).good
+    assert [file.name for file in tmp_path.iterdir()] == ["x.270"]
+    (tmp_path / "in").mkdir()
+    for name in ("whole.271", ".hidden", "half.part"):
+        (tmp_path / "in" / name).write_bytes(b"271")
+    given: list[str] = []
+    look = folders.Folders(
+        lambda: [("example", str(tmp_path)), ("gone", str(tmp_path / "gone"))], lambda payer, name, raw: given.append(name), quiet=30
+    )
+    look.round()
+    assert given == []
+    folders.Folders(lambda: [("example", str(tmp_path))], lambda payer, name, raw: given.append(name), quiet=-30).round()
+    assert given == ["whole.271"] and (tmp_path / "in" / "taken" / "whole.271").exists()
+
+
+@pytest.mark.parametrize("here", [FILES], indirect=True)
+def test_a_refused_file_can_be_taken_once_more(here: Clinic) -> None:
+    here.told.gateway.answer_files.take("example", "odd.271", b"no X12")
+    (line,) = here.told.inbox("refused")
+    assert here.told.gateway.retry(line.id).state == "refused"
+    with here.told.gateway.store.snapshot(STAFF) as tx:
+        assert tx.inbox.get(line.id).raw == b"no X12"

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from fhir_gateway.mockpayer import fhir
 from fhir_gateway.mockpayer.book import Book
 from fhir_gateway.mockpayer.claims import Claims
 from fhir_gateway.mockpayer.script import shipped
@@ -34,6 +35,9 @@ class Payer:
 
     def carry(self, delivery: Delivery, _seconds: float) -> Outcome:
         body, operation = decode(delivery.body), delivery.address.rpartition("/")[2]
+        if "CoverageEligibilityRequest" in delivery.address:
+            step, question, found = fhir.question(body, self.claims.book)
+            return Outcome(good=True, answer=encode(fhir.answer(question, found, step, self.told.now)), answer_type="application/fhir+json")
         self.sent.append((operation, body))
         if self.instead:
             answer = self.instead.pop(0)

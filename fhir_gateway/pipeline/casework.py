@@ -38,6 +38,7 @@ from fhir_gateway.pipeline.payers import Payers
 from fhir_gateway.pipeline.rereading import reread
 from fhir_gateway.pipeline.results import After, Judged
 from fhir_gateway.pipeline.subscriptions import requested
+from fhir_gateway.pipeline.wishes import wished
 from fhir_gateway.security.principal import GATEWAY, Principal
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Stored, Transaction
@@ -95,6 +96,7 @@ class Casework:
         reread(staff, judged, at)
         requested(staff, written)
         queue_requests(staff, at, self.settings)
+        wished(staff, judged, at)
         queue_checks(staff, judged, self.payers, self.settings)
         announce(staff, judged)
         return After(tuple(case.service_request_id for case in touched), hints)

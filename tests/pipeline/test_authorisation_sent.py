@@ -107,7 +107,11 @@ def test_documents_wanted_are_told_and_then_it_is_decided(payer: Payer) -> None:
     told = asked(payer, "M-1012")
     assert (told["authorisationState"], told["information"]) == ("information-requested", ["Please send the document 11526-1."])
     assert "It asks for: Please send the document 11526-1." in told["authorisation"]
+    (task,) = payer.told.found("Task", code="payer-request")
+    assert (task["status"], task["description"], task["reasonReference"]["reference"]) == ("requested", told["information"][0], told["claimResponse"])
     assert later(payer, minutes=2)["authorisationState"] == "approved"
+    (task,) = payer.told.found("Task", code="payer-request")
+    assert task["status"] == "completed"
 
 
 def test_a_payer_that_does_not_answer_is_asked_again_and_its_clock_runs(payer: Payer) -> None:

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fhir_gateway.rest import answers, binary, requests
-from fhir_gateway.rest.common import LookedRoute, form_of, gateway_of, known, legal, one, patch_body, run, wrote
+from fhir_gateway.rest.common import LookedRoute, form_of, gateway_of, known, legal, one, patch_body, run, run_brief, wrote
 from fhir_gateway.security.request import principal_of
 
 router = APIRouter(route_class=LookedRoute)
@@ -36,7 +36,7 @@ async def read(request: Request, type: str, id: str) -> Response:
         return binary.raw(request, raw)
     if type != "Binary":
         answers.check_accept(request)
-    stored = await run(request, lambda: gateway.read(principal, type, id))
+    stored = await (run if type == "Binary" else run_brief)(request, lambda: gateway.read(principal, type, id))
     native = binary.native(request, stored) if type == "Binary" else None
     answer = one(request, stored)
     if native is None or answer.status_code == 304:

@@ -96,11 +96,9 @@ def _batches(values: set[Any]) -> Iterator[list[Any]]:
 
 def take_in(work: Work, case_id: str, patient_id: str | None) -> None:
     """Records that waited for this case are no orphans any more."""
-    named = select(_L.c.record).join(_K, _K.c.key == _L.c.key).where(_K.c.service_request_id == case_id)
-    work.execute(update(_T).where(_T.c.orphan, _T.c.pk.in_(named)).values(orphan=False))
+    work.execute(_TAKE_IN_NAMED, {"case": case_id})
     if patient_id is not None:
-        people = identities.person(work, patient_id)
-        work.execute(update(_T).where(_T.c.orphan, _T.c.patient_id.in_(sorted(people))).values(orphan=False))
+        work.execute(_TAKE_IN_OF, {"people": sorted(identities.person(work, patient_id))})
 
 
 def orphans(
@@ -199,6 +197,12 @@ def _records_statement(reach: compartment.Scope, at_moment: bool) -> Select[Any]
 
 _PART: Final = tables.reference
 _STATEMENTS: Final = {(reach, past): _records_statement(reach, past) for reach in compartment.SCOPES for past in (False, True)}
+_TAKE_IN_NAMED: Final = (
+    update(_T)
+    .where(_T.c.orphan, _T.c.pk.in_(select(_L.c.record).join(_K, _K.c.key == _L.c.key).where(_K.c.service_request_id == bindparam("case"))))
+    .values(orphan=False)
+)
+_TAKE_IN_OF: Final = update(_T).where(_T.c.orphan, _T.c.patient_id.in_(bindparam("people", expanding=True))).values(orphan=False)
 _PARTS: Final = {
     reach: select(*COLUMNS)
     .join(_PART, _PART.c.resource == _R.c.pk)

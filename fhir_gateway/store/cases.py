@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import Executable, Row, Select, and_, bindparam, delete, func, or_, select, update
 
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.store import attachment, compartment, identities, orphans, tables
@@ -132,7 +132,8 @@ class Cases:
         made = work.insert(_C).on_conflict_do_update(index_elements=[_C.c.service_request_id], set_=held_on).returning(*_COLUMNS)
         opened = _case(work.execute(made, row).one())
         work.execute(delete(_K).where(_K.c.service_request_id == id, _K.c.key.not_in(keys)))
-        work.execute(work.insert(_K).on_conflict_do_nothing(), [{"service_request_id": id, "key": key} for key in sorted(keys)])
+        name = work.known("new names of a case", lambda: work.insert(_K).on_conflict_do_nothing())
+        work.execute(name, [{"service_request_id": id, "key": key} for key in sorted(keys)])
         attachment.take_in(work, id, patient_id)
         return opened
 
@@ -170,8 +171,7 @@ class Cases:
         if self_pay is not None:
             values["self_pay"] = self_pay
         self._work.now  # noqa: B018 - a snapshot keeps nothing
-        changed = self._work.execute(update(_C).where(_C.c.service_request_id == service_request_id).values(**values))
-        if changed.rowcount == 0:
+        if self._work.change_row(_C.c.service_request_id, service_request_id, values) == 0:
             raise NotFoundError("case of ServiceRequest", service_request_id)
         self._save_items(service_request_id, {item["id"]: _item_row(service_request_id, item) for item in items})
 
@@ -298,9 +298,12 @@ class Cases:
             self._work.execute(delete(_I).where(_I.c.service_request_id == id, _I.c.item_id.in_(gone)))
         changed = [row for name, row in wanted.items() if held.get(name) != row]
         if changed:
-            insert = self._work.insert(_I)
-            set_ = {name: insert.excluded[name] for name in ("state", "reason", "urgency", "good_until")}
-            self._work.execute(insert.on_conflict_do_update(index_elements=[_I.c.service_request_id, _I.c.item_id], set_=set_), changed)
+            self._work.execute(self._work.known("items of a case", self._item_insert), changed)
+
+    def _item_insert(self) -> Executable:
+        insert = self._work.insert(_I)
+        set_ = {name: insert.excluded[name] for name in ("state", "reason", "urgency", "good_until")}
+        return insert.on_conflict_do_update(index_elements=[_I.c.service_request_id, _I.c.item_id], set_=set_)
 
     def _by(self, column: str, id: str) -> Sequence[Case]:
         return [_case(row) for row in self._work.execute(_BY[self._scope, column], {"named": id, **self._values})]

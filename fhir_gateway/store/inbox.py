@@ -157,7 +157,8 @@ class Inbox:
             "answer_type": answer_type,
             "raw": raw,
         }
-        made = self._work.execute(self._work.insert(_I).on_conflict_do_nothing().returning(_I.c.id), row).first()
+        make = self._work.known("new message", lambda: self._work.insert(_I).on_conflict_do_nothing().returning(_I.c.id))
+        made = self._work.execute(make, row).first()
         if made is None:
             raise RaceLostError("the same message arrived twice at once")
         return id
@@ -267,7 +268,7 @@ class Inbox:
             raise NotFoundError("inbox entry", id)
         if state not in MAY_BECOME[row.state]:
             raise InboxStateError(id, row.state, state)
-        self._work.execute(update(_I).where(_I.c.id == id).values(state=state, settled_at=self._work.now, **values))
+        self._work.change_row(_I.c.id, id, {"state": state, "settled_at": self._work.now, **values})
 
     def _locked(self, id: str) -> InboxEntry:
         self._work.now  # noqa: B018 - a snapshot changes nothing

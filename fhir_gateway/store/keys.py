@@ -96,7 +96,8 @@ class Keys:
         rows = [{"kind": kind, "value": value, "type": type, "id": id} for (kind, value), (type, id) in sorted(claims.items())]
         if not rows:
             return {}
-        returned = self._work.execute(self._work.insert(_K).on_conflict_do_nothing().returning(_K.c.kind, _K.c.value), rows)
+        make = self._work.known("claim keys", lambda: self._work.insert(_K).on_conflict_do_nothing().returning(_K.c.kind, _K.c.value))
+        returned = self._work.execute(make, rows)
         made = {(row.kind, row.value) for row in returned}
         refused = self._held([name for name in claims if name not in made])
         return {name: holder for name, holder in refused.items() if holder != claims[name]}

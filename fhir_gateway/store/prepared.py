@@ -1,8 +1,8 @@
-"""Queries compiled once and given to the driver as they are.
+"""Statements compiled once and given to the driver as they are.
 
-SQLAlchemy looks a statement up by its structure, binds, and describes the result anew at every execution, which costs more than most of our queries
-themselves. A query that is one object of this program, asked again and again, is compiled by SQLAlchemy once; from then on only its values are
-converted, by SQLAlchemy's own types, and its rows are SQLAlchemy's own. Whatever is not such a query goes the usual way.
+SQLAlchemy looks a statement up by its structure, binds, and describes the result anew at every execution, which costs more than most of our statements
+themselves. One that is one object of this program, executed again and again, is compiled by SQLAlchemy once; from then on only its values are
+converted, by SQLAlchemy's own types, and its rows are SQLAlchemy's own. Whatever is not such a statement goes the usual way.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Executable, Result
 from sqlalchemy.engine import Dialect, IteratorResult
 from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.dml import UpdateBase, ValuesBase
 from sqlalchemy.sql.selectable import SelectBase
 
 Convert = Callable[[Any], Any]
@@ -33,8 +34,14 @@ class Text(NamedTuple):
     order: tuple[tuple[str, int | None], ...] | None
 
 
+class Changed(NamedTuple):
+    """What a statement did that returns nothing."""
+
+    rowcount: int
+
+
 class Prepared:
-    """One compiled SELECT. Not for one whose lists are rendered in a way of their own: see `possible`."""
+    """One compiled statement. Not for one whose lists are rendered in a way of their own: see `possible`."""
 
     def __init__(self, compiled: SQLCompiler, dialect: Dialect) -> None:
         """compiled: as `possible` allows."""
@@ -51,7 +58,7 @@ class Prepared:
     @staticmethod
     def possible(compiled: SQLCompiler) -> bool:
         """Is its text fixed but for lists of plain values?"""
-        if compiled.literal_execute_params or compiled.escaped_bind_names:
+        if compiled.literal_execute_params or compiled.escaped_bind_names or compiled.insert_prefetch or compiled.update_prefetch:
             return False
         lists = _LIST.findall(compiled.string)
         return len(lists) == compiled.string.count("POSTCOMPILE") and set(lists) == {bind.key for bind in compiled.post_compile_params}
@@ -62,15 +69,14 @@ class Prepared:
             0 < len((values or self._defaults)[name] or ()) <= _SIZES[-1] for name in self._lists
         )
 
-    def rows(self, connection: Connection, values: Mapping[str, Any] | None) -> Result[Any]:
-        """Every row. Raises as SQLAlchemy does."""
-        bound = {**self._defaults, **values} if values else dict(self._defaults)
-        for name, convert in self._binds.items():
-            bound[name] = [convert(one) for one in bound[name]] if name in self._lists else convert(bound[name])
-        text, given = self._given(bound)
+    def run(self, connection: Connection, values: Mapping[str, Any] | None) -> Result[Any] | Changed:
+        """Every row, or how many rows changed. Raises as SQLAlchemy does."""
+        text, given = self._given(values)
         cursor = connection.connection.cursor()
         try:
             cursor.execute(text, given)
+            if not self._names:
+                return Changed(cursor.rowcount)
             found = cursor.fetchall()
         except Exception as fault:  # noqa: BLE001 - SQLAlchemy itself tells the driver's faults from ours
             connection._handle_dbapi_exception(fault, text, given, cursor, None)
@@ -80,7 +86,10 @@ class Prepared:
             found = [self._row(row) for row in found]
         return IteratorResult(SimpleResultMetaData(self._names), iter(found))
 
-    def _given(self, bound: dict[str, Any]) -> tuple[str, Any]:
+    def _given(self, values: Mapping[str, Any] | None) -> tuple[str, Any]:
+        bound = {**self._defaults, **values} if values else dict(self._defaults)
+        for name, convert in self._binds.items():
+            bound[name] = [convert(one) for one in bound[name]] if name in self._lists else convert(bound[name])
         sizes = []
         for name in self._lists:
             listed = list(bound[name])
@@ -114,31 +123,37 @@ class Prepared:
 
 
 class Statements:
-    """The prepared queries of one kind of database, by the statement object. Safe to use from several threads: at worst one is compiled twice."""
+    """The prepared statements of one kind of database, by the statement object. Safe to use from several threads: at worst one is compiled twice."""
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
-        self._known: dict[int, tuple[weakref.ref[Executable], Prepared | None]] = {}
+        self._known: dict[int, tuple[weakref.ref[Executable], dict[tuple[str, ...], Prepared | None]]] = {}
         self._once: dict[int, weakref.ref[Executable]] = {}
 
-    def of(self, statement: Executable) -> Prepared | None:
-        """The prepared form of a query asked for the second time or more; None for what goes the usual way."""
+    def of(self, statement: Executable, values: Mapping[str, Any] | None) -> Prepared | None:
+        """The prepared form of a statement executed for the second time or more; None for what goes the usual way. values: an INSERT or UPDATE is of these columns."""
         key = id(statement)
         known = self._known.get(key)
-        if known is not None and known[0]() is statement:
-            return known[1]
-        if not isinstance(statement, SelectBase):
-            return None
-        seen = self._once.get(key)
-        if seen is None or seen() is not statement:
-            self._once[key] = weakref.ref(statement, lambda _: self._once.pop(key, None))
-            return None
-        prepared = self._compiled(statement)
-        self._known[key] = (weakref.ref(statement, lambda _: self._known.pop(key, None)), prepared)
-        return prepared
+        if known is None or known[0]() is not statement:
+            if not self._seen_before(key, statement):
+                return None
+            known = self._known[key] = (weakref.ref(statement, lambda _: self._known.pop(key, None)), {})
+        columns = tuple(values or ()) if isinstance(statement, ValuesBase) else ()
+        if columns not in known[1]:
+            known[1][columns] = self._compiled(statement, columns)
+        return known[1][columns]
 
-    def _compiled(self, statement: SelectBase) -> Prepared | None:
-        compiled = statement.compile(dialect=self._dialect)
+    def _seen_before(self, key: int, statement: Executable) -> bool:
+        seen = self._once.get(key)
+        if seen is not None and seen() is statement:
+            return True
+        self._once[key] = weakref.ref(statement, lambda _: self._once.pop(key, None))
+        return False
+
+    def _compiled(self, statement: Executable, columns: tuple[str, ...]) -> Prepared | None:
+        if not isinstance(statement, SelectBase | UpdateBase):
+            return None
+        compiled = statement.compile(dialect=self._dialect, column_keys=list(columns) if columns else None)
         assert isinstance(compiled, SQLCompiler)
         return Prepared(compiled, self._dialect) if Prepared.possible(compiled) else None
 

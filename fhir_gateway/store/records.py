@@ -124,7 +124,7 @@ def insert_records(work: Work, rows: Sequence[dict[str, Any]], links: dict[int, 
     """Begin these record rows (one per resource), with the links of each by resource, and take in those that a case is open for."""
     if not rows:
         return
-    returned = work.execute(work.insert(_T).returning(_T.c.pk, _T.c.resource), rows)
+    returned = work.execute(work.known("new records", lambda: work.insert(_T).returning(_T.c.pk, _T.c.resource)), rows)
     keys = {row.resource: row.pk for row in returned}
     link_rows = [{"record": keys[pk], "key": link.key, "strong": link.strong} for pk, of in links.items() for link in of]
     if link_rows:

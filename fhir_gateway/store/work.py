@@ -13,7 +13,7 @@ from functools import cache
 from hashlib import sha256
 from typing import Any, Protocol, cast
 
-from sqlalchemy import Connection, CursorResult, Executable, Table, text
+from sqlalchemy import Column, Connection, CursorResult, Executable, Table, bindparam, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from fhir_gateway.store import tables
@@ -85,11 +85,29 @@ class Work:
 
     def execute(self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None) -> CursorResult[Any]:
         """Run one statement as it is, without writing the waiting rows first."""
-        if values is None or isinstance(values, dict):
-            prepared = self._statements.of(statement)
-            if prepared is not None and prepared.takes(self.connection, values):
-                return cast("CursorResult[Any]", prepared.rows(self.connection, values))  # a query has no use for what a cursor can more
+        one = values[0] if isinstance(values, list) and len(values) == 1 else values
+        if one is None or isinstance(one, dict):
+            prepared = self._statements.of(statement, one)
+            if prepared is not None and prepared.takes(self.connection, one):
+                return cast("CursorResult[Any]", prepared.run(self.connection, one))  # nobody uses what else a cursor can
         return self.connection.execute(statement, values)
+
+    def known(self, name: str, build: Callable[[], Executable]) -> Any:
+        """A statement in the database's own dialect, built once for all transactions under a name of its own, so that it is prepared (see `prepared`)."""
+        key = (self.dialect, name)
+        if key not in _KNOWN:
+            _KNOWN[key] = build()
+        return _KNOWN[key]
+
+    def change_row(self, column: Column[Any], key: str, values: Mapping[str, Any]) -> int:
+        """Give the rows in which a column holds `key` these values; how many there were."""
+        names = tuple(values)
+
+        def build() -> Executable:
+            return update(column.table).where(column == bindparam("of")).values({name: bindparam(f"new_{name}") for name in names})
+
+        given = {"of": key, **{f"new_{name}": value for name, value in values.items()}}
+        return int(self.execute(self.known(f"change {column} {names}", build), given).rowcount)
 
     def queue(self, table: Table, rows: Iterable[Row]) -> None:
         """Rows to insert at the next flush."""
@@ -127,7 +145,7 @@ class Work:
         if self._rows:
             pending, self._rows = self._rows, {}
             for table, rows in pending.items():
-                self.execute(table.insert(), rows)
+                self.execute(self.known(f"insert {table.name}", table.insert), rows)
         if self._values:
             values, self._values = self._values, {}
             for table, tuples in ((table, rows) for table, rows in values.items() if rows):
@@ -138,7 +156,8 @@ class Work:
             return []
         new, self._new = self._new, {}
         rows = [_resource_row(stored) for stored in new.values()]
-        returned = self.execute(self.insert(tables.resource).on_conflict_do_nothing().returning(*_IDENTITY), rows)
+        make = self.known("new resources", lambda: self.insert(tables.resource).on_conflict_do_nothing().returning(*_IDENTITY))
+        returned = self.execute(make, rows)
         keys = {(row.type, row.id): row.pk for row in returned}
         if len(keys) < len(new):
             raise RaceLostError("another transaction created a resource under the same id")
@@ -160,6 +179,7 @@ class Work:
         return bool(numbers)
 
 
+_KNOWN: dict[tuple[str, str], Executable] = {}
 _IDENTITY = (tables.resource.c.pk, tables.resource.c.type, tables.resource.c.id)
 # In the order of the numbers, which is the same for everyone, so that two transactions do not wait for each other here.
 _ADVISORY_LOCKS = text("SELECT pg_advisory_xact_lock(number) FROM unnest(CAST(:numbers AS bigint[])) AS number")

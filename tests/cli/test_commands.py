@@ -111,7 +111,7 @@ def test_send_then_case_then_inbox(server: tuple[Server, str], tmp_path: Path) -
     assert [(case["referral"], case["confirmed"]) for case in listed] == [("REF-2026-0417", True)]
     for name in ("REF-2026-0417", listed[0]["id"], listed[0]["task"]):
         shown = json.loads(run("case", "show", name, "--json", database_url=url).stdout)
-        assert set(shown) == {"case", "gates", "items"}
+        assert set(shown) == {"case", "gates", "items", "money"}
         assert set(shown["gates"]) == {"records", "permission", "money"}
     then = json.loads(run("case", "show", name, "--as-of", "2020-01-01", "--json", database_url=url).stdout or b"null")
     assert then is None, "there was no such case then"

@@ -194,11 +194,11 @@ class Gateway:
 
     def receive_bundle(self, raw: bytes, principal: Principal, base: str) -> tuple[int, bytes]:
         """A transaction or batch: HTTP status and the answer's bytes. A payer's is refused and not kept: what is kept can be worked on again by staff."""
-        return refusal(principal, "A transaction or batch") or self.bundles.receive(raw, principal, base)
+        return self._refused(principal, "A transaction or batch") or self.bundles.receive(raw, principal, base)
 
     def receive_message(self, raw: bytes, principal: Principal, base: str) -> tuple[int, bytes]:
         """A message for $process-message: HTTP status and the answer's bytes. A payer's is refused, as above."""
-        return refusal(principal, "$process-message") or self.messaging.receive(raw, principal, base)
+        return self._refused(principal, "$process-message") or self.messaging.receive(raw, principal, base)
 
     def create(self, principal: Principal, type: str, raw: bytes, condition: str | None) -> Written:
         """One new resource; with a condition only when nothing matches it."""
@@ -417,6 +417,13 @@ class Gateway:
     def _run(self, principal: Principal, work: Callable[[Transaction], Result]) -> Result:
         with translated():
             return self.store.run(principal, self.clock(), work)
+
+    def _refused(self, principal: Principal, what: str) -> tuple[int, bytes] | None:
+        """The answer to a payer that sends what is not taken from payers, noted; None for anybody else."""
+        answer = refusal(principal, what)
+        if answer is not None:
+            self._audit(principal, "refused", "Bundle", detail=what)
+        return answer
 
     def _audit(self, principal: Principal, action: str, type: str, id: str = "", detail: str = "") -> None:
         """Note a read. It is committed with others within a moment, so that reading costs no fsync of its own."""

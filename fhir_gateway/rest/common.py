@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -14,12 +15,13 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from fhir_gateway.bodies import KEPT_BYTES, Cut, TooLarge, read_body
-from fhir_gateway.errors import GatewayError, MediaTypeError, NotFoundError, TooLargeError
+from fhir_gateway.errors import GatewayError, MediaTypeError, NotFoundError, SignInError, TooLargeError
 from fhir_gateway.pipeline import Gateway
 from fhir_gateway.pipeline.looks import Looks, looks_of, shown
 from fhir_gateway.pipeline.patches import KINDS
 from fhir_gateway.pipeline.results import Written
 from fhir_gateway.rest import answers, requests
+from fhir_gateway.security.request import principal_of
 from fhir_gateway.store import Stored
 from fhir_gateway.validation import Issue, shapes
 from fhir_gateway.validation.primitives import TEXT
@@ -55,12 +57,21 @@ class LookedRoute(APIRoute):
                 response: Response = await handler(request)
             except GatewayError as error:
                 response = answers.refused(error)
+                _note(request, error)
             if request.query_params.get("_pretty", "").lower() == "true" and (response.media_type or "").startswith(answers.FHIR_JSON):
                 response.body = msgspec.json.format(bytes(response.body), indent=2)
                 response.headers["Content-Length"] = str(len(response.body))
             return response
 
         return looked
+
+
+def _note(request: Request, error: GatewayError) -> None:
+    """What a payer was refused is in the audit trail as well: what it asks for says what it is after."""
+    with suppress(SignInError):
+        if (principal := principal_of(request)).role == "payer":
+            gateway, asked = gateway_of(request), request.path_params
+            gateway.store.audit_later(principal, "refused", str(asked.get("type", "")), str(asked.get("id", "")), gateway.clock(), str(error.http))
 
 
 def gateway_of(request: Request) -> Gateway:

@@ -11,7 +11,7 @@ import pytest
 from fhir_gateway.coverage.payer import Name, Payer
 from fhir_gateway.errors import InvalidError, NotFoundError
 from fhir_gateway.pipeline.payerview import resolver
-from fhir_gateway.rest import instances, operations, routes, system, types
+from fhir_gateway.rest import common, instances, operations, routes, system, types
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.validation import decode, encode
 from profiles.payerview import VIEWS
@@ -47,7 +47,7 @@ def as_(monkeypatch: pytest.MonkeyPatch) -> Iterator[As]:
     """Whose requests these are."""
 
     def become(principal: Principal) -> None:
-        for module in (instances, operations, system, types):
+        for module in (common, instances, operations, system, types):
             monkeypatch.setattr(module, "principal_of", lambda _request: principal)
 
     yield become
@@ -232,6 +232,7 @@ def test_a_payer_asks_about_its_members_and_decides_what_was_put_to_it(told: Api
     assert told.post("/fhir/ClaimResponse", decision | {"request": {"reference": f"Claim/{put['id']}"}}).status_code == 422
     told.gateway.store.flush_audit()
     with told.gateway.store.snapshot(STAFF) as tx:
+        assert ("green", "refused") in [(by, what) for _, by, _, what in tx.audit.of("ClaimResponse", "")]
         assert ("blue", "create") in [(by, what) for _, by, _, what in tx.audit.of("CoverageEligibilityRequest", made["id"])]
         assert ("blue", "found") in [(by, what) for _, by, _, what in tx.audit.of("Claim", put["id"])]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from fhir_gateway.mockpayer.book import Book
@@ -91,7 +91,8 @@ def _response(name: str, claim: Json, decision: Decision, now: datetime) -> Json
     if decision.number:
         made["preAuthRef"] = decision.number
     if decision.decision == "approved":
-        made["preAuthPeriod"] = {"start": now.date().isoformat(), "end": (now + timedelta(days=decision.days)).date().isoformat()}
+        begins = _created(claim, now)
+        made["preAuthPeriod"] = {"start": begins.isoformat(), "end": (begins + timedelta(days=decision.days)).isoformat()}
     made["item"] = [{"itemSequence": 1, "adjudication": [_adjudication(decision)]}]
     if decision.fault == "breaks-specification":
         made |= {"outcome": "perhaps"}
@@ -128,6 +129,14 @@ def _wanted(name: str, claim: Json, decision: Decision, now: datetime) -> Json:
         "authoredOn": now.isoformat(timespec="seconds"),
         "payload": payload,
     }
+
+
+def _created(claim: Json, now: datetime) -> date:
+    """The day the Claim was made, from which an authorisation holds; today where it does not say."""
+    try:
+        return date.fromisoformat(str(claim.get("created", ""))[:10])
+    except ValueError:
+        return now.date()
 
 
 def _number(claim: Json) -> str:

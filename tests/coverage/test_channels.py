@@ -232,6 +232,18 @@ def here(request: pytest.FixtureRequest, payer: MockPayer, tmp_path: Path) -> It
         yield made
 
 
+@pytest.mark.parametrize("here", [FHIR], indirect=True)
+def test_a_payer_that_wants_a_sign_in_is_asked_for_eligibility_and_authorisation(here: Clinic, keys: Keys) -> None:
+    file, here.payer.signin.key = keys["ES384"]
+    signed = {"tokenUrl": f"{here.payer.base}/token", "clientId": CLIENT, "keyFile": str(file), "keyId": "k1"}
+    here.configure(fhir={"base": f"{here.payer.base}/fhir", **signed})
+    number = here.refers("M-1003")
+    here.works()
+    here.told.gateway.authorising.ask(STAFF, number)
+    here.works()
+    assert (here.money(number)["item"], here.money(number)["authorisationState"]) == ("accepted", "pended")
+
+
 @pytest.mark.parametrize("here", [CORE], indirect=True)
 def test_a_payer_that_does_not_answer_is_left_alone_then_asked_once_to_see(here: Clinic) -> None:
     here.payer.book.play("M-1020", "server-error")

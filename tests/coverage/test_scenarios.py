@@ -6,10 +6,12 @@ One gateway for each way; every scenario has a member, a referral and a case of 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from fhir_gateway.coverage.asking import Told as Said
 from tests.coverage.payers import CORE, FHIR, FILES, Clinic, clinic
 from tests.mockpayer import MockPayer, mock_payer
 from tests.pipeline.conftest import STAFF
@@ -176,6 +178,45 @@ def test_unavailable_then_active(asked: Clinic) -> None:
     assert asked.money(number)["item"] == "pended"
     asked.works(hours=25) if asked.way == FILES else asked.works(minutes=2)
     assert asked.money(number)["gate"] == "satisfied"
+
+
+def authorised(asked: Clinic, member: str, by_hand: Json) -> list[tuple[str, str, str]]:
+    """Where it stands once it was asked for, and at the end: over FHIR as the payer decides, otherwise as staff enter what they were told."""
+    number = asked.refers(member)
+    asked.works()
+    assert (asked.money(number)["gate"], asked.money(number)["authorization"]) == ("not-satisfied", "missing")
+    authorising = asked.told.gateway.authorising
+    authorising.ask(STAFF, number)
+    asked.works()
+    stood = [asked.money(number)]
+    if asked.way == FHIR:
+        asked.works(minutes=2)
+    else:
+        authorising.enter(STAFF, number, Said(by="Ann at Example Payer", said="What she said", **by_hand))
+    stood.append(asked.money(number))
+    return [(found["authorisationState"], found["gate"], found["nextStep"]) for found in stood]
+
+
+def test_authorisation_needed_then_approved(asked: Clinic) -> None:
+    begins = asked.told.now.date()
+    granted = {"decision": "granted", "ref": "PA-2026-0001", "begins": begins, "until": begins + timedelta(days=90)}
+    first, last = authorised(asked, "M-1003", granted)
+    assert first[0] == ("pended" if asked.way == FHIR else "asked") and first[1] != "satisfied"
+    assert last == ("approved", "satisfied", "Nothing: the money side is settled.")
+
+
+def test_authorisation_pended_then_denied(asked: Clinic) -> None:
+    first, last = authorised(asked, "M-1004", {"decision": "denied"})
+    assert first[1] != "satisfied"
+    assert last[:2] == ("denied", "not-satisfied") and "patient whether to appeal" in last[2]
+
+
+def test_documents_wanted_before_it_is_decided(asked: Clinic) -> None:
+    if asked.way != FHIR:
+        pytest.skip("asked by hand, nobody tells the gateway what is wanted")
+    first, last = authorised(asked, "M-1012", {})
+    assert first[0] == "information-requested" and first[2].startswith("Send the payer what it asks for")
+    assert last[:2] == ("approved", "satisfied")
 
 
 def test_a_policy_that_ends_mid_case_regresses_the_gate_when_it_is_asked_about_in_the_next_month(asked: Clinic) -> None:

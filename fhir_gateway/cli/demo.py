@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -19,11 +20,14 @@ import typer
 import uvicorn
 
 from fhir_gateway.app import build
-from fhir_gateway.cli.cases import flattened, print_case
+from fhir_gateway.cli.cases import flattened, print_case, print_money
 from fhir_gateway.cli.serving import address
 from fhir_gateway.cli.terminal import out, stop
 from fhir_gateway.events import configure
 from fhir_gateway.hl7v2.client import MllpClient
+from fhir_gateway.mockpayer.app import build as mock_payer
+from fhir_gateway.mockpayer.book import Book
+from fhir_gateway.mockpayer.script import shipped as mock_script
 from fhir_gateway.pipeline import Gateway, open_store
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.settings import Settings
@@ -32,7 +36,9 @@ from mappers import v2
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that happens. channel: mllp, http or fhir with a file below fixtures/; task: a decision of the clinic; opinion: its file."""
+    """One thing that happens. channel: mllp, http or fhir with a file below fixtures/; task: a decision of the clinic; opinion: its file; payer: the payer
+    is asked.
+    """
 
     channel: str
     what: str
@@ -42,6 +48,7 @@ class Step:
 # From referral to opinion, in the order it happens.
 STORY: Final = (
     Step("mllp", "v2/ref_i12/breast-second-opinion/input.hl7", "REF^I12: the referral, with two insurances and a consent"),
+    Step("payer", "", "is the plan in force, and does it pay for a second opinion? Asked over FHIR of a payer played by the mock payer"),
     Step("http", "v2/oru_r01/pathology-pdf/input.hl7", "ORU^R01: the pathology report as a PDF with its coded findings"),
     Step("fhir", "cases/breast/imaging-and-notes.json", "a FHIR transaction: mammography with images, and the doctors' notes"),
     Step("mllp", "v2/oru_r01/cbc/input.hl7", "ORU^R01: a complete blood count"),
@@ -55,6 +62,9 @@ STORY: Final = (
 
 
 CLINIC: Final = Principal("clinic", name="demo-staff")
+MEMBER: Final = "RBH-778812"
+PLAN: Final[dict[str, Any]] = {"name": "riverbend", "title": "Riverbend Health Plan", "identifier": [{"value": "RIV01"}], "channel": "fhir"}
+"""The referral's first insurance: its member, and the payer as the clinic would configure it."""
 
 
 def demo(
@@ -67,12 +77,20 @@ def demo(
     configure("warning")
     with tempfile.TemporaryDirectory(prefix="second-opinion-demo-") as folder:
         settings = Settings(
-            database_url=f"sqlite:///{folder}/demo.db", auth="off", host="127.0.0.1", http_port=_free(8080), mllp_port=_free(2575), workers=1
+            database_url=f"sqlite:///{folder}/demo.db",
+            auth="off",
+            host="127.0.0.1",
+            http_port=_free(8080),
+            mllp_port=_free(2575),
+            workers=1,
+            eligibility="by-hand",
+            worker_seconds=0.5,
         )
         store = open_store(settings)
         store.upgrade()
         store.close()
-        with _served(settings) as gateway:
+        with _payer() as plan, _served(settings) as gateway:
+            gateway.store.run(CLINIC, datetime.now(UTC), lambda tx: tx.payers.put(plan["name"], json.dumps(plan)))
             _tell(settings, fixtures, gateway)
             if not once:
                 _wait()
@@ -83,10 +101,12 @@ def _tell(settings: Settings, fixtures: Path, gateway: Gateway) -> None:
     case = ""
     before: dict[str, Any] = {}
     for number, step in enumerate(STORY, 1):
-        by = "the clinic" if step.channel in ("task", "opinion") else step.channel.upper()
+        by = "the clinic" if step.channel in ("task", "opinion", "payer") else step.channel.upper()
         out.print(f"\n[bold cyan]{number}. {by}[/]: {step.title}")
         if step.channel == "task":
             _decide(gateway, case, step.what)
+        elif step.channel == "payer":
+            _ask(gateway, case)
         elif step.channel == "opinion":
             gateway.opinions.issue(CLINIC, case, json.loads((fixtures / step.what).read_text(encoding="utf-8")))
         else:
@@ -95,6 +115,8 @@ def _tell(settings: Settings, fixtures: Path, gateway: Gateway) -> None:
         now = _flat(base, case)
         if before:
             _print_change(before, now)
+            if step.channel == "payer":
+                print_money(now["money"])
         else:
             out.print("\n[bold]The case as the referral opened it[/]")
             print_case(now)
@@ -114,6 +136,23 @@ def _decide(gateway: Gateway, case: str, what: str) -> None:
         gateway.actions.waive(CLINIC, case, item, "the report and the outside review suffice")
     else:
         gateway.actions.move(CLINIC, case, verb)
+
+
+def _ask(gateway: Gateway, case: str) -> None:
+    """Have the payer asked (`fhir-gateway coverage check`), and wait until the worker has its answer."""
+    flat, deadline = gateway.check_coverage(CLINIC, case), time.monotonic() + 30
+    while flat["money"]["raw"] is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+        flat = gateway.case(CLINIC, case, None)
+
+
+@contextmanager
+def _payer() -> Iterator[dict[str, Any]]:
+    """The mock payer in a thread of this process, with the demo's member; the payer's document."""
+    book, port = Book(mock_script()), _free(8090)
+    book.play(MEMBER, "active-with-copay")
+    with _running(uvicorn.Config(mock_payer(book), host="127.0.0.1", port=port, log_level="warning", access_log=False)):
+        yield {**PLAN, "fhir": {"base": f"http://127.0.0.1:{port}/fhir"}}
 
 
 def _print_change(before: dict[str, Any], now: dict[str, Any]) -> None:
@@ -162,17 +201,28 @@ def _flat(base: str, case: str) -> dict[str, Any]:
 def _served(settings: Settings) -> Iterator[Gateway]:
     """The real server in a thread of this process."""
     app = build(settings, host=settings.host, mllp_port=settings.mllp_port)
-    config = uvicorn.Config(app, host=settings.host, port=settings.http_port, log_level="warning", access_log=False)
+    with _running(uvicorn.Config(app, host=settings.host, port=settings.http_port, log_level="warning", access_log=False)):
+        deadline = time.monotonic() + 60
+        while not _ready(settings):
+            if time.monotonic() > deadline:
+                stop("The gateway did not start")
+            time.sleep(0.05)
+        yield app.state.gateway
+
+
+@contextmanager
+def _running(config: uvicorn.Config) -> Iterator[None]:
+    """A server in a thread of this process, from when it listens."""
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 60
-    while not _ready(settings):
+    while not server.started:
         if not thread.is_alive() or time.monotonic() > deadline:
-            stop("The gateway did not start")
-        time.sleep(0.05)
+            stop("A server of the demo did not start")
+        time.sleep(0.02)
     try:
-        yield app.state.gateway
+        yield
     finally:
         server.should_exit = True
         thread.join(20)

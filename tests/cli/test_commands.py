@@ -146,6 +146,8 @@ def test_the_demo_shows_the_case_going_from_missing_to_received() -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     told = done.stdout.decode()
     steps = (
+        "money gate: satisfied",
+        "copay 40.00 USD per visit",
         "Pathology report(s) establishing the diagnosis, final signed: missing → accepted",
         "state: received → scheduled",
         "Complete blood count: accepted → missing (retracted)",

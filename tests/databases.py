@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 import psycopg
 from sqlalchemy.engine import make_url
@@ -29,6 +30,23 @@ def _server_url() -> str:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(server.cleanup)
     return str(server.get_uri())
+
+
+def migrate(url: str) -> None:
+    """Give a SQLite database that does not exist yet the tables of today, by copying one that was migrated; any other is left as it is."""
+    file = make_url(url).database
+    if url.startswith("sqlite") and file and not Path(file).exists():
+        shutil.copyfile(_sqlite_template(), file)
+
+
+@cache
+def _sqlite_template() -> Path:
+    folder = tempfile.mkdtemp(prefix="gateway-sqlite-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    store = Store(f"sqlite:///{folder}/template.db")
+    store.upgrade()
+    store.close()
+    return Path(folder) / "template.db"
 
 
 @contextmanager

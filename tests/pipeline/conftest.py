@@ -17,7 +17,7 @@ from fhir_gateway.settings import Settings
 from fhir_gateway.validation import decode, encode
 from mappers import v2
 from tests.cases.test_opinion import GIVEN
-from tests.databases import postgresql_url
+from tests.databases import migrate, postgresql_url
 
 STAFF = Principal("administrator", name="test")
 BASE = "http://gateway.test/fhir"
@@ -32,6 +32,7 @@ class Told:
         self.executor = ThreadPoolExecutor(2)
         settings = Settings(database_url=url, auth="off", timezone="America/Chicago", message_bytes=1_000_000)
         self.gateway = Gateway(settings, self.executor, clock=lambda: self.now)
+        migrate(url)
         self.gateway.store.upgrade()
 
     def receives(self, message: bytes) -> tuple[str, str, list[str]]:

@@ -17,7 +17,7 @@ from fhir_gateway.pipeline import Gateway
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.settings import Settings
 from fhir_gateway.validation import decode, encode
-from tests.databases import postgresql_url
+from tests.databases import migrate, postgresql_url
 
 STAFF = Principal("administrator", name="test")
 HOST = "http://clinic.test"
@@ -103,6 +103,7 @@ def running(url: str, **settings: Any) -> Iterator[Api]:
     """The application on a fresh database, started and stopped as a server does it."""
     configure("critical")
     app = build(Settings(database_url=url, **{"auth": "off", "timezone": "America/Chicago", "message_bytes": 1_000_000, **settings}))
+    migrate(url)
     app.state.gateway.store.upgrade()
     with anyio.from_thread.start_blocking_portal() as portal, portal.wrap_async_context_manager(app.router.lifespan_context(app)):
         client = httpx.AsyncClient(transport=httpx.ASGITransport(app))

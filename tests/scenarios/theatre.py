@@ -40,6 +40,7 @@ from fhir_gateway.pipeline import Gateway, open_store
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.settings import Settings
 from mappers import v2
+from tests.databases import migrate
 from tests.server import free_port
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -201,6 +202,7 @@ def theatre(database_url: str) -> Iterator[Theatre]:
         log_level="error",
     )
     store = open_store(settings)
+    migrate(database_url)
     store.upgrade()
     store.close()
     made = Theatre(settings)

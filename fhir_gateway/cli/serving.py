@@ -19,6 +19,7 @@ from fhir_gateway.cli.terminal import note, out, stop
 from fhir_gateway.coverage.payer import PayerError
 from fhir_gateway.events import configure
 from fhir_gateway.pipeline import open_store
+from fhir_gateway.pipeline.eligibility import loaded
 from fhir_gateway.pipeline.payers import Payers
 from fhir_gateway.settings import Settings, is_loopback
 
@@ -57,6 +58,10 @@ def prepare(settings: Settings) -> None:
         Payers.from_folder(settings.payers)
     except PayerError as fault:
         stop("Wrong payers (GATEWAY_PAYERS):\n  " + "\n  ".join(map(str, fault.faults)), 2)
+    try:
+        loaded(settings.x12_codes)
+    except (OSError, ValueError) as fault:
+        stop(f"GATEWAY_X12_CODES: {fault}", 2)
     store = open_store(settings)
     if store.dialect == "sqlite":
         store.upgrade()

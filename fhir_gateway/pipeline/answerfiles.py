@@ -107,7 +107,7 @@ class AnswerFiles:
             return False
         if asked.payer.name != payer or job.payload["payer"] != payer:
             return False
-        retry_at = enquiries.understood(tx, job, asked, lambda: payerx12.of([transaction], asked), id)
+        retry_at = enquiries.understood(tx, job, asked, lambda: payerx12.of([transaction], asked, enquiries.codes), id)
         tx.outbox.settle(job.pk, "the payer can't answer now", self.outgoing.again(job, now, retry_at) if retry_at else None)
         return True
 

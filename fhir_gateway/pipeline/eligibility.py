@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final
 
 from fhir_gateway.cases.eligibility import extended
@@ -20,6 +22,7 @@ from fhir_gateway.settings import Settings
 from fhir_gateway.store import Circuit, Job, Transaction, content_hash
 from fhir_gateway.validation import validate
 from profiles.eligibility import CHANNEL, COVERAGE_CHECKED, RAW_ANSWER, RETRY_AFTER, VALID_UNTIL
+from profiles.x12codes import Codes, load
 
 Json = dict[str, Any]
 
@@ -36,6 +39,11 @@ class Enquiries:
 
     casework: Casework
     settings: Settings
+
+    @property
+    def codes(self) -> Codes:
+        """The X12 codes in words, those of the site among them. Raises ValueError for a file that can't be read."""
+        return loaded(self.settings.x12_codes)
 
     def prepare(self, tx: Transaction, job: Job, now: datetime) -> list[Delivery]:
         """The question in bytes. Raises Later while the payer rests, Unsendable where there is no way to ask."""
@@ -55,15 +63,14 @@ class Enquiries:
         raw = self._kept(tx, outcome)
         if (asked := self._still(tx, job, now)) is None:
             return None
-        channel = CHANNELS[asked.payer.channel]
-        return self.understood(tx, job, asked, lambda: channel.read(outcome.answer or b"", outcome.answer_type, asked), raw)
+        body, kind = outcome.answer or b"", outcome.answer_type
+        return self.understood(tx, job, asked, lambda: CHANNELS[asked.payer.channel].read(body, kind, asked, self.codes), raw)
 
     def understood(self, tx: Transaction, job: Job, asked: Asking, read: Callable[[], Json], raw: str) -> datetime | None:
         """As `taken`, of bytes that are kept as `raw` (an inbox id). read: what they say; raises AnswerError."""
         now = asked.at.now
         response = self._read(read, asked)
-        response["extension"] = [*response.get("extension", ()), {"url": RAW_ANSWER, "valueReference": {"reference": f"Binary/{raw}"}}]
-        self._answer(tx, job, response, now)
+        self._answer(tx, job, _with(response, raw), now)
         tx.payers.answered(Circuit(asked.payer.name))
         seconds = _retry_after(response)
         return now + timedelta(seconds=seconds) if seconds is not None else None
@@ -72,13 +79,14 @@ class Enquiries:
         """Nothing came back. Once it is given up the answer says so, for a person to ask by other means."""
         if (asked := self._still(tx, job, now)) is None:
             return
-        if outcome.retry_at is None and asked.payer.name:
+        if outcome.retry_at is None and not outcome.final and asked.payer.name:  # what is final was never sent, or was answered
             held = tx.payers.circuit(asked.payer.name)
             tx.payers.answered(Circuit(held.payer, *circuit.after_failure(held.failures, now)))
         if gone:
             why = f"The payer could not be asked: {outcome.error}." if outcome.final else "The payer could not be reached."
             text = f"{why} Ask it by telephone or at its portal, and enter what it says."
-            self._answer(tx, job, error(asked, "", "", text, "clinic", asked.payer.channel), now)
+            response = error(asked, "", "", text, "clinic", asked.payer.channel)
+            self._answer(tx, job, _with(response, self._kept(tx, outcome)) if outcome.answer else response, now)
 
     def _still(self, tx: Transaction, job: Job, now: datetime) -> Asking | None:
         """As `asked`, None when the request was deleted meanwhile."""
@@ -134,13 +142,24 @@ def _completed(said: Json, asked: Asking) -> Json:
     placed = [_placed(one, known) for one, known in zip(insurances, ours.get("insurance", ()), strict=False)]
     kept = {name: value for name, value in said.items() if name not in ("id", "meta", "text", "extension", "insurance", "contained")}
     made = {**ours, **kept, **{name: ours[name] for name in ("request", "patient", "insurer", "status", "purpose", "created")}}
-    told = [one for one in said.get("extension", ()) if one.get("url") != CHANNEL]
+    told = [one for one in said.get("extension", ()) if one.get("url") not in (CHANNEL, RAW_ANSWER)]
     if not any(one.get("url") == VALID_UNTIL for one in told) and made["outcome"] == "complete":
         until = valid_until(serviced(asked.request, asked.at), asked.at)
         told.append({"url": VALID_UNTIL, "valueDate": until.isoformat()})
     made["extension"] = [*ours["extension"], *told]
     made["insurance"] = placed or ours.get("insurance", [])
     return {name: value for name, value in made.items() if value != []}
+
+
+def _with(response: Json, raw: str) -> Json:
+    """With a reference to the payer's bytes, an inbox id."""
+    return {**response, "extension": [*response.get("extension", ()), {"url": RAW_ANSWER, "valueReference": {"reference": f"Binary/{raw}"}}]}
+
+
+@lru_cache(maxsize=4)
+def loaded(path: Path | None) -> Codes:
+    """The shipped X12 codes and those of a site's file. Read once. Raises OSError, ValueError."""
+    return load(path.read_bytes() if path else b"")
 
 
 def _placed(one: Json, known: Json) -> Json:

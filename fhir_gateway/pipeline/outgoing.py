@@ -117,7 +117,9 @@ class Outgoing:
         became = self.store.run(GATEWAY, now, work)
         metrics.SENDINGS.labels(job.kind, became).inc()
         if became != "done":
-            event("not-delivered", "warning", job=job.pk, kind=job.kind, attempts=job.attempts, error=outcome.error, became=became)
+            event(
+                "not-delivered", "warning", job=job.pk, kind=job.kind, attempts=job.attempts, error=outcome.error or "not yet answered", became=became
+            )
         return became != "again"
 
     def _answered(

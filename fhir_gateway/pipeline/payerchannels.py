@@ -14,6 +14,7 @@ from fhir_gateway.pipeline import payerfhir, payerx12
 from fhir_gateway.pipeline.delivery import Delivery
 from fhir_gateway.pipeline.enquiry import Asking
 from fhir_gateway.settings import Settings
+from profiles.x12codes import Codes
 
 Json = dict[str, Any]
 
@@ -24,7 +25,7 @@ class Channel(NamedTuple):
     """
 
     prepare: Callable[[Asking, Settings], Delivery]
-    read: Callable[[bytes, str, Asking], Json]
+    read: Callable[[bytes, str, Asking, Codes], Json]
 
 
 CHANNELS: Final[dict[str, Channel]] = {

@@ -11,7 +11,7 @@ from fhir_gateway.pipeline.enquiry import Asking
 from fhir_gateway.pipeline.traces import trace_of
 from fhir_gateway.settings import Settings
 from fhir_gateway.validation import InvalidResourceError, decode, encode, validate
-from profiles.x12codes import shipped
+from profiles.x12codes import Codes
 
 Json = dict[str, Any]
 FHIR: Final = "application/fhir+json"
@@ -53,7 +53,7 @@ def prepare(asked: Asking, settings: Settings) -> Delivery:
     )
 
 
-def read(raw: bytes, kind: str, asked: Asking) -> Json:
+def read(raw: bytes, kind: str, asked: Asking, codes: Codes) -> Json:
     """The answer. Raises AnswerError."""
     try:
         body = decode(raw)
@@ -64,7 +64,7 @@ def read(raw: bytes, kind: str, asked: Asking) -> Json:
         raise AnswerError(_said(issues))
     members = {str(held["subscriberId"]) for _, held in asked.coverages if held.get("subscriberId")}
     members |= {str(one["value"]) for _, held in asked.coverages for one in held.get("identifier", ()) if one.get("value")}
-    return answer(body, trace_of(asked.key), frozenset(members), shipped())
+    return answer(body, trace_of(asked.key), frozenset(members), codes)
 
 
 def _said(issues: Any) -> str:

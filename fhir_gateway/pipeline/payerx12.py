@@ -17,7 +17,7 @@ from fhir_gateway.pipeline.traces import same, trace_of
 from fhir_gateway.settings import Settings
 from mappers import x12
 from mappers.x12 import core
-from profiles.x12codes import shipped
+from profiles.x12codes import Codes
 
 Json = dict[str, Any]
 X12: Final = "application/edi-x12"
@@ -45,7 +45,7 @@ def prepare(asked: Asking, settings: Settings) -> Delivery:
     return Delivery("http", channel.url, body, {"Content-Type": kind}, answer_bytes=ANSWER_BYTES, seconds=asked.payer.seconds, sign_in=known)
 
 
-def read(raw: bytes, kind: str, asked: Asking) -> Json:
+def read(raw: bytes, kind: str, asked: Asking, codes: Codes) -> Json:
     """The answer to this question among what came back. Raises AnswerError."""
     try:
         if kind.lower().lstrip().startswith("multipart/"):
@@ -53,7 +53,7 @@ def read(raw: bytes, kind: str, asked: Asking) -> Json:
             if message.failed:
                 raise AnswerError("the payer refused the envelope of the question")
             raw = message.payload
-        return of(list(transactions(raw)), asked)
+        return of(list(transactions(raw)), asked, codes)
     except core.CoreError as fault:
         raise AnswerError(str(fault)) from None
     except x12.X12Error as fault:
@@ -71,9 +71,9 @@ def numbers(answer: x12.Answer) -> tuple[str, ...]:
     return answer.traces or (answer.submitted,)
 
 
-def of(found: list[x12.Transaction], asked: Asking) -> Json:
+def of(found: list[x12.Transaction], asked: Asking, codes: Codes) -> Json:
     """The answer to this question. Raises AnswerError where there is none, X12Error for what can't be read."""
-    answers = [answer for one in found if one.kind == ANSWER for answer in x12.answers(one, codes=shipped())]
+    answers = [answer for one in found if one.kind == ANSWER for answer in x12.answers(one, codes=codes)]
     if not answers:
         kinds = ", ".join(sorted({one.kind for one in found})) or "nothing"
         raise AnswerError(f"the payer sent {kinds} instead of an answer (271)")

@@ -12,17 +12,23 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fhir_gateway.coverage.exchange import AnswerError, answer, question
+from fhir_gateway.coverage.payer import UNKNOWN
 from fhir_gateway.mockpayer.signin import SignIn
 from fhir_gateway.outbound import channels, folders
 from fhir_gateway.outbound.signin import SignInError, SignIns
 from fhir_gateway.pipeline.delivery import BackendSignIn, Delivery, SecretSignIn
+from fhir_gateway.pipeline.enquiry import Asking
+from fhir_gateway.pipeline.payerchannels import CHANNELS
 from fhir_gateway.pipeline.traces import keys_of, trace_of
 from fhir_gateway.validation import validate
 from profiles.eligibility import RETRY_AFTER, WHO_FIXES
 from profiles.x12codes import shipped
 from tests.coverage.payers import CORE, FHIR, FILES, RAW, Clinic, clinic
+from tests.coverage.questions import AT
 from tests.mockpayer import MockPayer, mock_payer
 from tests.pipeline.conftest import STAFF
 
@@ -340,3 +346,40 @@ def test_a_refused_file_can_be_taken_once_more(here: Clinic) -> None:
     assert here.told.gateway.retry(line.id).state == "refused"
     with here.told.gateway.store.snapshot(STAFF) as tx:
         assert tx.inbox.get(line.id).raw == b"no X12"
+
+
+@pytest.mark.parametrize("here", [FHIR], indirect=True)
+def test_a_refusal_is_told_at_once_and_kept(here: Clinic) -> None:
+    here.configure(fhir={"base": f"{here.payer.base}/elsewhere"})
+    number = here.refers("M-1001")
+    here.works()
+    found = here.money(number)
+    assert "could not be asked: HTTP 404" in found["problem"][0] and b"Not Found" in here.raw(number)
+
+
+ASKED = Asking({**REQUEST, "insurer": {}}, (("Coverage/c", COVERAGE),), PATIENT, UNKNOWN, AT, "eligibility/r/1")
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(["fhir", "x12"]),
+    st.binary(max_size=200) | st.recursive(st.none() | st.text(max_size=5), st.lists, max_leaves=8).map(json.dumps).map(str.encode),
+)
+def test_whatever_comes_back_is_an_answer_or_none(channel: str, body: bytes) -> None:
+    for kind in ("", "multipart/form-data; boundary=x"):
+        with pytest.raises(AnswerError):
+            CHANNELS[channel].read(body, kind, ASKED, shipped())
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from([*ANSWER, "contained", "error"]),
+        st.none() | st.text(max_size=3) | st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=3)), max_size=2),
+    )
+)
+def test_a_response_with_anything_in_it_is_refused_at_its_place_or_read(changes: Json) -> None:
+    try:
+        assert CHANNELS["fhir"].read(json.dumps({**ANSWER, **changes}).encode(), "", ASKED, shipped())["resourceType"]
+    except AnswerError as refused:
+        assert str(refused)

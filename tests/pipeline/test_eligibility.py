@@ -87,7 +87,7 @@ def prepared(asked: Asking, settings: Settings) -> Delivery:
     return Delivery("payer", asked.payer.name, encode({"key": asked.key, "coverage": asked.coverages[0][0]}), answer_bytes=10_000)
 
 
-def understood(body: bytes, kind: str, asked: Asking) -> Json:
+def understood(body: bytes, kind: str, asked: Asking, codes: object) -> Json:
     try:
         found: Json = json.loads(body)
     except ValueError as fault:

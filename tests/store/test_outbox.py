@@ -79,3 +79,14 @@ def test_a_lane_is_done_in_order_and_what_fails_holds_up_what_is_behind_it_only(
     assert [job.attempts for job in tx.outbox.lease(later(minutes=6), 10, 60, "w3") if job.key == "a1"] == [2]
     assert leased(tx, worker="w4", minutes=6) == [], "a1 is in another worker's hands"
     assert leased(tx, worker="w4", minutes=8) == ["b1", "a1"]
+
+
+def test_what_is_done_by_other_means_is_found_by_its_name_and_settled(tx: Transaction) -> None:
+    tx.outbox.put("ask", "ask/1/1", {"n": 1})
+    job = tx.outbox.find(["ask/0/1", "ask/1/1"])
+    assert job is not None and job.payload == {"n": 1} and tx.outbox.find(["ask/2/1"]) is None
+    assert leased(tx) == ["ask/1/1"]
+    tx.outbox.settle(job.pk)
+    assert leased(tx, minutes=60) == [] and not tx.outbox.done(job.pk, "w1")
+    tx.outbox.settle(job.pk, "not now", later(minutes=5))
+    assert leased(tx) == [] and leased(tx, minutes=6) == ["ask/1/1"]

@@ -18,6 +18,7 @@ from profiles.eligibility import ANSWERING
 Json = dict[str, Any]
 Channel = Literal["rules", "fhir", "x12"]
 Envelope = Literal["core", "raw"]
+SignIn = Literal["header", "envelope"]
 Network = Literal["open", "named", "closed", "unknown"]
 
 CHANNELS: Final = ("rules", "fhir", "x12")
@@ -58,6 +59,7 @@ class X12Channel:
 
     Qualifiers, senders and receivers are ISA05 to ISA08 and GS02, GS03; usage is ISA15 (T test, P production); payer_id is NM109 of loop 2100A.
     user: of HTTP Basic, "" for a bearer token; the secret is in the environment variable `secret_variable` or the file `secret_file`, "" for no sign-in.
+    sign_in: where they stand, an HTTP `header` or the CORE `envelope`.
     """
 
     url: str = ""
@@ -72,6 +74,7 @@ class X12Channel:
     usage: str = "T"
     envelope: Envelope = "core"
     user: str = ""
+    sign_in: SignIn = "header"
     secret_variable: str = ""
     secret_file: str = ""
 
@@ -212,12 +215,15 @@ def _x12(members: Members) -> X12Channel:
         payer_id=members.text("payerId", required=True, pattern=r"[ -~]{2,80}", wanted="2 to 80 characters"),
         usage=members.text("usage", one_of=("T", "P")) or "T",
         envelope=cast(Envelope, members.text("envelope", one_of=("core", "raw")) or "core"),
-        user=members.text("user"),
+        user=members.text("user", pattern=r"[^:\r\n]+", wanted="a name without colon"),
+        sign_in=cast(SignIn, members.text("signIn", one_of=("header", "envelope")) or "header"),
         secret_variable=members.text("secretVariable", pattern=r"[A-Za-z_][A-Za-z0-9_]*", wanted="the name of an environment variable"),
         secret_file=members.text("secretFile"),
     )
     if made.secret_variable and made.secret_file:
         members.fault("secretFile", "name either a variable or a file")
+    if made.sign_in == "envelope" and (made.envelope != "core" or not made.user):
+        members.fault("signIn", "the envelope must be core, and a user be named")
     if made.user and not (made.secret_variable or made.secret_file):
         members.fault("user", "has no secret: name secretVariable or secretFile")
     if bool(made.url) == bool(made.folder):

@@ -7,13 +7,14 @@ its kind and never its text.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Final
 
 import httpx
 
 from fhir_gateway.outbound.bounded import TooLongError, body
 from fhir_gateway.outbound.signin import SignInError, SignIns
-from fhir_gateway.pipeline.delivery import Delivery, Outcome
+from fhir_gateway.pipeline.delivery import Delivery, Outcome, SecretSignIn
 
 AGAIN: Final = frozenset({408, 409, 421, 423, 425, 429})
 """4xx that may pass: RFC 9110 and the transient ones of FHIR servers. Any other 4xx says that what we sent is not wanted as it is."""
@@ -28,6 +29,9 @@ def carry(delivery: Delivery, seconds: float, sign_ins: SignIns = _SIGN_INS) -> 
     if sign_in is None:
         return _posted(delivery, {}, seconds)[1]
     try:
+        if isinstance(sign_in, SecretSignIn) and sign_in.in_envelope:
+            signed = sign_ins.enveloped(sign_in, delivery.headers.get("Content-Type", ""), delivery.body)
+            return _posted(replace(delivery, body=signed), {}, seconds)[1]
         status, outcome = _posted(delivery, {"Authorization": sign_ins.authorization(sign_in, seconds)}, seconds)
         if status == UNAUTHORISED and sign_ins.forget(sign_in):
             status, outcome = _posted(delivery, {"Authorization": sign_ins.authorization(sign_in, seconds)}, seconds)

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from fhir_gateway.outbound.bounded import TooLongError, body
 from fhir_gateway.pipeline.delivery import BackendSignIn, SecretSignIn
+from mappers.x12 import core
 
 ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_SECONDS: Final = 240
@@ -59,6 +60,13 @@ class SignIns:
                 self._held[sign_in] = (token, self.clock() + life)
         return f"Bearer {token}"
 
+    def enveloped(self, sign_in: SecretSignIn, kind: str, body: bytes) -> bytes:
+        """A CORE envelope with user and password in it. Raises SignInError."""
+        try:
+            return core.signed(kind, body, sign_in.user, _read_secret(sign_in))
+        except core.CoreError as fault:
+            raise SignInError(str(fault)) from None
+
     def forget(self, sign_in: BackendSignIn | SecretSignIn) -> bool:
         """A token was refused: is there any use in trying once more, with a new one?"""
         with self._lock:
@@ -66,6 +74,13 @@ class SignIns:
 
 
 def _secret(sign_in: SecretSignIn) -> str:
+    secret = _read_secret(sign_in)
+    if not sign_in.user:
+        return f"Bearer {secret}"
+    return "Basic " + base64.b64encode(f"{sign_in.user}:{secret}".encode()).decode()
+
+
+def _read_secret(sign_in: SecretSignIn) -> str:
     try:
         secret = os.environ[sign_in.variable] if sign_in.variable else Path(sign_in.file).read_text(encoding="utf-8").strip()
     except KeyError:
@@ -74,9 +89,7 @@ def _secret(sign_in: SecretSignIn) -> str:
         raise SignInError(f"the file with the secret can't be read: {type(fault).__name__}") from None
     if not secret or not secret.isprintable():
         raise SignInError("the secret is empty, or is no single line")
-    if not sign_in.user:
-        return f"Bearer {secret}"
-    return "Basic " + base64.b64encode(f"{sign_in.user}:{secret}".encode()).decode()
+    return secret
 
 
 def _assertion(sign_in: BackendSignIn, now: float) -> str:

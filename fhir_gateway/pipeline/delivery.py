@@ -19,11 +19,15 @@ class BackendSignIn:
 
 @dataclass(frozen=True, slots=True)
 class SecretSignIn:
-    """A secret from an environment variable, else from a file: the password of `user`, or a bearer token where there is no user."""
+    """A secret from an environment variable, else from a file: the password of `user`, or a bearer token where there is no user.
+
+    in_envelope: user and password travel in the CAQH CORE envelope (UserName, Password) instead of in a header.
+    """
 
     user: str = ""
     variable: str = ""
     file: str = ""
+    in_envelope: bool = False
 
 
 @dataclass(frozen=True, slots=True)

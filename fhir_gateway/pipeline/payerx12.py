@@ -40,7 +40,7 @@ def prepare(asked: Asking, settings: Settings) -> Delivery:
     if channel.folder:
         return Delivery("folder", str(Path(channel.folder) / "out" / f"{trace_of(asked.key)}.270"), raw)
     kind, body = (X12, raw) if channel.envelope == "raw" else _wrapped(raw, asked, channel)
-    secret = SecretSignIn(channel.user, channel.secret_variable, channel.secret_file)
+    secret = SecretSignIn(channel.user, channel.secret_variable, channel.secret_file, channel.sign_in == "envelope")
     known = secret if secret.variable or secret.file else None
     return Delivery("http", channel.url, body, {"Content-Type": kind}, answer_bytes=ANSWER_BYTES, seconds=asked.payer.seconds, sign_in=known)
 

@@ -83,6 +83,19 @@ def build(message: Message) -> tuple[str, bytes]:
     return f"multipart/form-data; boundary={boundary}", b"".join(lines) + f"--{boundary}--\r\n".encode()
 
 
+def signed(content_type: str, body: bytes, user: str, password: str) -> bytes:
+    """An envelope of `build` with UserName and Password (4.4.2) before its other parts. Raises CoreError for a value of two lines, or the boundary in one."""
+    found = _BOUNDARY.search(content_type)
+    if not found:
+        raise CoreError("the Content-Type is no multipart with a boundary")
+    mark = f"--{found[1]}"
+    for value in (user, password):
+        if not value.isprintable() or mark in value:
+            raise CoreError("the user's name or password can't stand in an envelope")
+    parts = (("UserName", user), ("Password", password))
+    return "".join(f'{mark}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in parts).encode() + body
+
+
 def read(content_type: str, body: bytes) -> Message:
     """The envelope of a request or an answer. Raises CoreError for a body without boundary, with more parts than MAX_PARTS, or without PayloadType."""
     found = _BOUNDARY.search(content_type)

@@ -25,6 +25,7 @@ from fhir_gateway.pipeline.enquiry import Asking
 from fhir_gateway.pipeline.payerchannels import CHANNELS
 from fhir_gateway.pipeline.traces import keys_of, trace_of
 from fhir_gateway.validation import validate
+from mappers.x12 import core
 from profiles.eligibility import RETRY_AFTER, WHO_FIXES
 from profiles.x12codes import shipped
 from tests.coverage.payers import CORE, FHIR, FILES, RAW, Clinic, clinic
@@ -138,6 +139,16 @@ def test_a_secret_is_read_where_the_operator_laid_it(tmp_path: Path, monkeypatch
     for missing in (SecretSignIn(variable="NOT_SET"), SecretSignIn(file=str(tmp_path / "none"))):
         with pytest.raises(SignInError):
             SignIns().authorization(missing, 1)
+
+
+def test_user_and_password_may_stand_in_the_envelope(payer: MockPayer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAYER_SECRET", "s3cret")
+    kind, body = core.build(core.Message(b"ISA", core.REQUEST_270, "1", "2026-09-10T09:00:00Z", "CLINIC", "EXPAY"))
+    sent = SignIns().enveloped(SecretSignIn("clinic", "PAYER_SECRET", in_envelope=True), kind, body)
+    assert b'name="UserName"\r\n\r\nclinic\r\n' in sent and b'name="Password"\r\n\r\ns3cret\r\n' in sent
+    assert core.read(kind, sent) == core.read(kind, body)
+    with pytest.raises(SignInError, match="can't stand"):
+        SignIns().enveloped(SecretSignIn("two\nlines", "PAYER_SECRET", in_envelope=True), kind, body)
 
 
 PATIENT: Json = {

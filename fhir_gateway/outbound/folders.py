@@ -48,20 +48,25 @@ class Folders:
         """0: a full round is not followed by another at once, as the files that stay could not be taken."""
         for payer, folder in self._folders():
             try:
-                self._look(payer, Path(folder) / "in")
+                files = sorted((Path(folder) / "in").iterdir())
             except OSError as fault:
                 event("payer-folder-failed", "warning", payer=payer, error=type(fault).__name__)
+                continue
+            for file in files:
+                try:
+                    self._read(payer, file)
+                except OSError as fault:  # one that can't be read or moved must not hold up the others
+                    event("payer-folder-failed", "warning", payer=payer, error=type(fault).__name__)
         return 0
 
-    def _look(self, payer: str, folder: Path) -> None:
-        for file in sorted(folder.iterdir()):
-            if file.is_symlink() or not file.is_file() or file.name.startswith(".") or file.suffix in _UNFINISHED:
-                continue
-            about = file.stat()
-            if time.time() - about.st_mtime < self._quiet:
-                continue
-            with file.open("rb") as opened:
-                content = opened.read(LARGEST + 1)
-            self._take(payer, file.name, content)
-            (folder / TAKEN).mkdir(exist_ok=True)
-            file.replace(folder / TAKEN / file.name)
+    def _read(self, payer: str, file: Path) -> None:
+        if file.is_symlink() or not file.is_file() or file.name.startswith(".") or file.suffix in _UNFINISHED:
+            return
+        if time.time() - file.stat().st_mtime < self._quiet:
+            return
+        with file.open("rb") as opened:
+            content = opened.read(LARGEST + 1)
+        self._take(payer, file.name, content)
+        taken = file.parent / TAKEN
+        taken.mkdir(exist_ok=True)
+        file.replace(taken / file.name)

@@ -25,6 +25,7 @@ from fhir_gateway.pipeline.enquiry import Asking
 from fhir_gateway.pipeline.payerchannels import CHANNELS
 from fhir_gateway.pipeline.traces import keys_of, trace_of
 from fhir_gateway.validation import validate
+from mappers import x12
 from mappers.x12 import core
 from profiles.eligibility import RETRY_AFTER, WHO_FIXES
 from profiles.x12codes import shipped
@@ -331,6 +332,18 @@ def test_files_one_after_the_other(here: Clinic) -> None:
     here.works(hours=25)
     here.works(hours=25)
     assert here.money(silent)["gate"] == "indeterminate" and "no answer was laid down" in here.money(silent)["problem"][0]
+    here.payer.book.play("M-1003", "active-with-copay")
+    (here.folder / "out" / "late.270").write_bytes(question_of(here, "M-1003"))
+    here.works()
+    assert here.money(silent)["gate"] == "satisfied", "a late answer still counts"
+
+
+def question_of(here: Clinic, member: str) -> bytes:
+    """A 270 about a member under the number the clinic asked by."""
+    trace = here.payer.asked(member)[-1]["trace"]
+    person = x12.Person("MARLOWE", "INES", member=member)
+    asked = x12.Question(trace, "9CLINIC000", x12.Party("EXAMPLE PAYER", "EXPAY", "PI"), x12.Party("CLINIC", "1999999984", "XX"), person)
+    return x12.ask([asked], x12.Envelope("CLINIC", "EXPAY", 1, here.told.now))
 
 
 def test_a_file_is_laid_down_whole_and_read_only_when_it_is_whole(tmp_path: Path) -> None:

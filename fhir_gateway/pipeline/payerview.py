@@ -121,6 +121,10 @@ class Releases:
             case, held = self._found(tx, name, document)
             if payer not in tx.shares.shown_to("ServiceRequest", case.service_request_id):
                 raise InvalidError(f"The service of this case is not shown to '{payer[:64]}': it is no payer of the case, or is not to be billed")
+            if not _asked(tx, case, payer):
+                raise InvalidError(
+                    f"'{payer[:64]}' has not been asked to authorise anything of this case: documents are shown with such a request only"
+                )
             if is_opinion(held.resource):
                 raise InvalidError("The opinion is never released to a payer", held.reference)
             if not releasable(held.resource):
@@ -156,3 +160,9 @@ class Releases:
     def _run(self, principal: Principal, work: Callable[[Transaction], None]) -> None:
         with translated():
             self.store.run(principal, self.clock(), work)
+
+
+def _asked(tx: Transaction, case: Case, payer: str) -> bool:
+    """Was a request for authorisation put to this payer for the case? Only then has it anything to judge documents for (minimum necessary, 45 CFR 164.502(b))."""
+    claims = (record.stored.id for record in tx.cases.records_of(case) if record.stored.type == "Claim")
+    return any(payer in tx.shares.shown_to("Claim", id) for id in claims)

@@ -108,6 +108,12 @@ def test_a_payer_reads_the_member_the_plan_and_the_service(told: Api, as_: As) -
     assert told.get(f"/fhir/Patient/{patient['id']}/Coverage").json()["entry"][0]["resource"]["id"] == plan["id"]
 
 
+def test_a_payer_that_was_asked_nothing_is_shown_no_document(told: Api) -> None:
+    letter = one(told, "DocumentReference")
+    with pytest.raises(InvalidError, match="has not been asked"):
+        told.gateway.releases.release(STAFF, "REF-1", f"DocumentReference/{letter['id']}", "blue")
+
+
 ADDRESSES = sorted(
     (method, route.path)  # type: ignore[attr-defined]
     for route in routes.router.routes

@@ -63,6 +63,15 @@ def open_store(settings: Settings) -> Store:
     return Store(settings.database_url, pool_size=settings.threads + 2)
 
 
+def settle_collector() -> None:
+    """What is built by now lives as long as the process: the garbage collector need not walk it for every large message. And it looks less often at what a
+    message makes, which is nearly all freed without it: by default a message of 10,000 results costs a third more for each result than one of 1,000.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
+
+
 class SchemaMissingError(RuntimeError):
     """The tables are older or newer than this program."""
 
@@ -106,8 +115,7 @@ class Gateway:
         self.casework.checklists.seed(self.store, self.clock())
         self._show_payers()
         event("recovered", messages=self.recover())
-        gc.collect()
-        gc.freeze()  # what is built by now lives as long as the process: the collector need not walk it for every large message
+        settle_collector()
 
     def _show_payers(self) -> None:
         """Let payers the clinic has configured see what is theirs, as they are configured now. The ones that come with the program see nothing."""

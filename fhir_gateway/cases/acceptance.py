@@ -121,7 +121,7 @@ def _content(e: Entry, supply: Input, docket: Docket) -> tuple[ItemState, str] |
     if e.type == "CoverageEligibilityResponse":
         return (money.of_another_policy if supply.counts_when else money.eligibility)(e.resource, docket.plans)
     if e.type == "ClaimResponse":
-        return money.authorisation(e.resource, docket.plans)
+        return money.authorisation(e.resource, docket.plans, of_this_service=e.reference not in docket.of_another_service)
     if supply.complete_when and docket.truth(supply.complete_when, e.resource) is not True:
         return "not-acceptable", "incomplete"
     return None

@@ -5,6 +5,7 @@ Source: DOMAIN of the X12 278 decision (element 306, HCR01) as Da Vinci PAS puts
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Literal
 
 from fhir_gateway.cases.evidence import walk
@@ -38,6 +39,21 @@ def decided(response: Json) -> Decision:
         case "error":
             return "denied"
     return "approved" if response.get("preAuthRef") else "unknown"
+
+
+def of_another_service(held: Mapping[str, Json], referral: str) -> frozenset[str]:
+    """Those Claims that were put for another referral, and the ClaimResponses to them. held: by reference; referral: "ServiceRequest/id".
+
+    One that names no referral, or none held as this server's own, may be about this one.
+    """
+    claims = {name for name, one in held.items() if one.get("resourceType") == "Claim" and _names_another(one, referral)}
+    answers = {name for name, one in held.items() if one.get("resourceType") == "ClaimResponse" and claims & set(walk(one, "request.reference"))}
+    return frozenset(claims | answers)
+
+
+def _names_another(claim: Json, referral: str) -> bool:
+    named = [str(name) for name in walk(claim, "referral.reference")]
+    return bool(named) and referral not in named and all(name.startswith("ServiceRequest/") for name in named)
 
 
 def reviews(response: Json) -> list[str]:

@@ -85,10 +85,12 @@ def of_another_policy(response: Json, plans: Plans) -> Says:
     return ("received", why) if why else None
 
 
-def authorisation(response: Json, plans: Plans) -> Says:
+def authorisation(response: Json, plans: Plans, *, of_this_service: bool = True) -> Says:
     """ClaimResponse: granted needs a reference the payer will know it by; granted in part is for a person to look at."""
     if response.get("use") != "preauthorization":
         return "not-acceptable", "wrong-type"
+    if not of_this_service:
+        return "not-acceptable", "another-service"
     named = {str(name) for name in walk(response, "insurance.coverage.reference")}
     if plans.held and named and not named & set(plans.first):
         return "received", "another-policy"

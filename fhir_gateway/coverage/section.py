@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from fhir_gateway.cases.authorised import of_another_service
 from fhir_gateway.cases.days import span
 from fhir_gateway.cases.eligibility import extended
 from fhir_gateway.cases.evidence import Entry, entry, walk
@@ -80,6 +81,8 @@ def standing_of(file: CaseFile, plans: Plans, flat: Json, at: Moment) -> Standin
     """Where the prior authorisation stands for the Coverage that pays first, on the day of the appointment, or today."""
     day = span(flat["case"].get("appointment"), at.zone)
     about = [Item(r.reference, r.resource) for r in file.records if r.resource.get("resourceType") in ("Claim", "ClaimResponse")]
+    others = of_another_service({one.reference: one.resource for one in about}, f"ServiceRequest/{file.referral.get('id')}")
+    about = [one for one in about if one.reference not in others]
     ours = [one for one in about if not plans.held or not (under := _under(one.resource)) or under & set(plans.first)]
     return standing(_required(file, plans, flat, at), ours, day.low if day else at.today, at.zone)
 

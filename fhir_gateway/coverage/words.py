@@ -66,6 +66,7 @@ STEPS: Final[dict[tuple[str, str], str]] = {
     (AUTHORISATION, "requested"): "Wait for the prior authorisation; it has been asked for.",
     (AUTHORISATION, "applicability-unknown"): "Ask the payer whether prior authorisation is required.",
     (AUTHORISATION, "pended"): "Wait for the payer's decision on the authorisation.",
+    (AUTHORISATION, "another-service"): "Ask the payer for prior authorisation of this service.",
     (AUTHORISATION, "partly-approved"): "Read what the payer has authorised, and judge whether it covers the opinion.",
     (AUTHORISATION, "indeterminate"): "Ask the payer for the number of the authorisation.",
     (AUTHORISATION, "denied"): "Ask the payer for its reason, and the patient whether to appeal.",

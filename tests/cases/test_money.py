@@ -177,3 +177,19 @@ def test_what_is_said_of_any_part_of_the_service_or_under_another_type_counts() 
     wanted = {"extension": [{"url": SECOND_OPINION_REQUIRED, "valueBoolean": True}]}
     (said,) = insured(response(service("20"), service("30", **wanted, authorizationRequired=True)))
     assert (said.mandated, said.authorisation) == (True, False), "another service type's authorisation is not the opinion's"
+
+
+def test_an_authorisation_asked_for_another_service_is_none_of_this_one() -> None:
+    asked = {
+        "resourceType": "Claim",
+        "id": "surgery",
+        "status": "active",
+        "use": "preauthorization",
+        "referral": {"reference": "ServiceRequest/other"},
+    }
+    granted = authorised(request={"reference": "Claim/surgery"})
+    case = Case().receives(coverage(), response(service(authorizationRequired=True)), asked, granted)
+    item = next(one for one in case.evaluation("2026-09-10").items if one.item == "authorization")
+    assert (money(case)[0], item.reason) == ("not-satisfied", "another-service")
+    ours = asked | {"referral": {"reference": "ServiceRequest/ref"}}
+    assert money(Case().receives(coverage(), response(service(authorizationRequired=True)), ours, granted))[0] == "satisfied"

@@ -6,6 +6,8 @@ Names and parts are fixed by PRODUCT, "What `$completeness` answers".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any, Final
 
 from fhir_gateway.cases import deqm
@@ -15,6 +17,8 @@ from fhir_gateway.cases.requirement import Checklist, Requirement
 from profiles.canonical import canonical
 
 PARAMETERS: Final = "parameters"
+WISH: Final = "payer-wants-"
+"""How the id of an item begins that is a payer's wish."""
 OPEN: Final = ("open-gap", "prospective-gap")
 ITEM_EXTENSION: Final = canonical("StructureDefinition", "checklist-item")
 
@@ -145,6 +149,35 @@ def _flat_item(judgement: Judgement, item: Requirement) -> Json:
         "asked": item.condition.wording if judgement.question and item.condition else None,
         "custody": [_flat_consignment(one) for one in judgement.custody],
     }
+
+
+def wished(information: Sequence[str], due: str | None) -> list[Json]:
+    """What a payer wants to see before it decides on an authorisation, as flat items of the case while it waits: asked for, and the clinic's own to release.
+
+    information: in the payer's words. They hold no gate: the authorisation does. They are on no checklist, so that nobody waives them or asks a referrer.
+    """
+    return [
+        {
+            "id": f"{WISH}{sha256(text.encode()).hexdigest()[:8]}",
+            "title": text,
+            "code": [],
+            "state": "requested",
+            "reason": "payer-wants",
+            "gapStatus": "open-gap",
+            "deqm": "Missing",
+            "due": due,
+            "goodUntil": None,
+            "suppliedBy": [],
+            "source": None,
+            "kind": "coverage",
+            "suppliers": ["clinic"],
+            "required": False,
+            "question": None,
+            "asked": None,
+            "custody": [],
+        }
+        for text in dict.fromkeys(information)
+    ]
 
 
 def _flat_consignment(one: Consignment) -> Json:

@@ -230,7 +230,8 @@ class Casework:
         """The flat answer with the case's route and what a clerk reads of its money."""
         moment = self.moment(at)
         flat = self.directories.routed(tx, answer.flat(evaluation, checklist), file, group, moment)
-        return flat | {"money": section(file, flat, moment, self.policy.clinic)}
+        money = section(file, flat, moment, self.policy.clinic)
+        return flat | {"money": money, "items": [*flat["items"], *answer.wished(money["information"], flat["case"]["due"])]}
 
     def _evaluated(self, file: CaseFile, lists: Lists, at: datetime) -> tuple[Choice, Checklist, Evaluation]:
         choice = lists.chooser.choose(diagnoses(file))

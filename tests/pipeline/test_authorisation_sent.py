@@ -105,6 +105,8 @@ def test_pended_then_denied(payer: Payer) -> None:
 
 def test_documents_wanted_are_told_and_then_it_is_decided(payer: Payer) -> None:
     told = asked(payer, "M-1012")
+    (item,) = (one for one in payer.told.case()["items"] if one["reason"] == "payer-wants")
+    assert (item["title"], item["state"], item["kind"]) == (told["information"][0], "requested", "coverage")
     assert (told["authorisationState"], told["information"]) == ("information-requested", ["Please send the document 11526-1."])
     assert "It asks for: Please send the document 11526-1." in told["authorisation"]
     (task,) = payer.told.found("Task", code="payer-request")
@@ -112,6 +114,7 @@ def test_documents_wanted_are_told_and_then_it_is_decided(payer: Payer) -> None:
     assert later(payer, minutes=2)["authorisationState"] == "approved"
     (task,) = payer.told.found("Task", code="payer-request")
     assert task["status"] == "completed"
+    assert not [one for one in payer.told.case()["items"] if one["reason"] == "payer-wants"]
 
 
 def test_a_payer_that_does_not_answer_is_asked_again_and_its_clock_runs(payer: Payer) -> None:

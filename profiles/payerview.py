@@ -8,23 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from profiles.eligibility import (
-    BENEFIT_PERIOD,
-    CHANNEL,
-    DISCLAIMER,
-    ERROR_AT,
-    FOLLOW_UP,
-    INDETERMINATE,
-    NETWORK_PROVIDER,
-    NETWORK_RESTRICTED,
-    PAYER_CONTACT,
-    REMAINING,
-    RETRY_AFTER,
-    REVIEW_ACTION,
-    SECOND_OPINION_REQUIRED,
-    VALID_UNTIL,
-    WHO_FIXES,
-)
+from profiles import eligibility
 
 
 class View(NamedTuple):
@@ -76,21 +60,21 @@ WRITTEN: Final = ("ClaimResponse", "CoverageEligibilityRequest")
 
 EXTENSIONS: Final = frozenset(
     {
-        BENEFIT_PERIOD,
-        CHANNEL,
-        DISCLAIMER,
-        ERROR_AT,
-        FOLLOW_UP,
-        INDETERMINATE,
-        NETWORK_PROVIDER,
-        NETWORK_RESTRICTED,
-        PAYER_CONTACT,
-        REMAINING,
-        RETRY_AFTER,
-        REVIEW_ACTION,
-        SECOND_OPINION_REQUIRED,
-        VALID_UNTIL,
-        WHO_FIXES,
+        eligibility.BENEFIT_PERIOD,
+        eligibility.CHANNEL,
+        eligibility.DISCLAIMER,
+        eligibility.ERROR_AT,
+        eligibility.FOLLOW_UP,
+        eligibility.INDETERMINATE,
+        eligibility.NETWORK_PROVIDER,
+        eligibility.NETWORK_RESTRICTED,
+        eligibility.PAYER_CONTACT,
+        eligibility.REMAINING,
+        eligibility.RETRY_AFTER,
+        eligibility.REVIEW_ACTION,
+        eligibility.SECOND_OPINION_REQUIRED,
+        eligibility.VALID_UNTIL,
+        eligibility.WHO_FIXES,
     }
 )
 """Extensions that are shown; all others are left out, among them what is kept of HL7 v2 fields."""

@@ -53,7 +53,9 @@ class Docket:
         )
         self.clinic = policy.clinic | frozenset().union(*(identity(x) for x in walk(case.referral, "performer")))
         self.plans = Plans.of({e.reference: e.resource for e in live if e.type == "Coverage"}, self.anchor, at, self.clinic)
-        self.of_another_service = of_another_service({e.reference: e.resource for e in live}, f"ServiceRequest/{case.referral.get('id')}")
+        self.of_another_service = of_another_service(
+            {e.reference: e.resource for e in live if e.type in ("Claim", "ClaimResponse")}, f"ServiceRequest/{case.referral.get('id')}"
+        )
         self.facts: Mapping[str, Any] = facts(case, live, checklist.questions, at, policy, self.plans)
         self._by_code: dict[str, dict[Code, list[Entry]]] = defaultdict(lambda: defaultdict(list))
         self._by_type: dict[str, list[Entry]] = defaultdict(list)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import jwt
+from jwt.types import Options
 
 Json = dict[str, Any]
 ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -62,8 +63,8 @@ class SignIn:
 
     def _check(self, assertion: str, address: str) -> None:
         try:
-            wanted = {"require": ["iss", "sub", "aud", "exp", "jti"]}
-            claims = jwt.decode(assertion, self.key.decode(), algorithms=["RS384", "ES384"], audience=address, options=wanted)  # type: ignore[arg-type]
+            wanted: Options = {"require": ["iss", "sub", "aud", "exp", "jti"]}
+            claims = jwt.decode(assertion, self.key.decode(), algorithms=["RS384", "ES384"], audience=address, options=wanted)
             kid = jwt.get_unverified_header(assertion).get("kid")
         except (jwt.PyJWTError, ValueError):
             raise SignInError("invalid_client") from None

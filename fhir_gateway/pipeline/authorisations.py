@@ -20,10 +20,10 @@ from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.delivery import Delivery, Later, Outcome, Unsendable
 from fhir_gateway.pipeline.intake import FHIR_TYPE
 from fhir_gateway.pipeline.payerfhir import sign_in
-from fhir_gateway.pipeline.payers import organizations
+from fhir_gateway.pipeline.payers import kept_answer, organizations
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.settings import Settings
-from fhir_gateway.store import Circuit, Job, Stored, Transaction, content_hash
+from fhir_gateway.store import Circuit, Job, Stored, Transaction
 from fhir_gateway.store.payerview.views import Around, reduced
 from fhir_gateway.store.search import parse_query
 from fhir_gateway.validation import InvalidResourceError, decode, encode, validate
@@ -81,7 +81,7 @@ class Authorisations:
         claim = tx.resources.read("Claim", job.payload["claim"])
         if claim is None or claim.deleted or outcome.answer is None:
             return None  # nothing was sent: it was decided meanwhile
-        raw = _kept(tx, outcome)
+        raw = kept_answer(tx, outcome, "authorisation answer")
         if (payer := self._payer(tx, claim)) is not None:
             tx.payers.answered(Circuit(payer.name))
         try:
@@ -147,21 +147,6 @@ def _bundle(tx: Transaction, claim: Stored, coverages: list[Stored], payer: str)
     base = "urn:second-opinion-gateway"
     entries = [{"fullUrl": f"{base}/{one['resourceType']}/{one['id']}", "resource": one} for one in told]
     return {"resourceType": "Bundle", "type": "collection", "entry": entries}
-
-
-def _kept(tx: Transaction, outcome: Outcome) -> str:
-    raw = outcome.answer or b""
-    kind = outcome.answer_type or "application/octet-stream"
-    return tx.inbox.add(
-        channel="payer",
-        sender="",
-        control_id=None,
-        message_type="authorisation answer",
-        raw=raw,
-        content_hash=content_hash(raw),
-        state="processed",
-        answer_type=kind,
-    )
 
 
 def _read(raw: bytes, claim: Stored) -> Json:

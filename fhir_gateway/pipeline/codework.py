@@ -176,7 +176,7 @@ def targets_of(code: LocalCode) -> list[str]:
 
 def _map_id(code: LocalCode, everywhere: bool) -> str:
     """One ConceptMap per table or system and sender, so that what is said of one code leaves the others as they are."""
-    name = code.map if code.map in conceptmaps.load().keys() else "codes"  # noqa: SIM118
+    name = code.map if code.map in conceptmaps.load() else "codes"
     return conceptmaps.clinic_id(name, code.map, "" if everywhere else code.sender)
 
 

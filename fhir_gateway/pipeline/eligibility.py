@@ -17,9 +17,10 @@ from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.delivery import Delivery, Later, Outcome, Unsendable
 from fhir_gateway.pipeline.enquiry import Asking, asking, error, frame
 from fhir_gateway.pipeline.payerchannels import CHANNELS, AnswerError
+from fhir_gateway.pipeline.payers import kept_answer
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.settings import Settings
-from fhir_gateway.store import Circuit, Job, Transaction, content_hash
+from fhir_gateway.store import Circuit, Job, Transaction
 from fhir_gateway.validation import validate
 from profiles.eligibility import CHANNEL, COVERAGE_CHECKED, RAW_ANSWER, RETRY_AFTER, VALID_UNTIL
 from profiles.x12codes import Codes, load
@@ -60,7 +61,7 @@ class Enquiries:
 
     def taken(self, tx: Transaction, job: Job, outcome: Outcome, now: datetime) -> datetime | None:
         """Turn what came back into the answer, and keep it as it came; when to ask again, None when that is that."""
-        raw = self._kept(tx, outcome)
+        raw = kept_answer(tx, outcome, "eligibility answer")
         if (asked := self._still(tx, job, now)) is None:
             return None
         body, kind = outcome.answer or b"", outcome.answer_type
@@ -86,7 +87,7 @@ class Enquiries:
             why = f"The payer could not be asked: {outcome.error}." if outcome.final else "The payer could not be reached."
             text = f"{why} Ask it by telephone or at its portal, and enter what it says."
             response = error(asked, "", "", text, "clinic", asked.payer.channel)
-            self._answer(tx, job, _with(response, self._kept(tx, outcome)) if outcome.answer else response, now)
+            self._answer(tx, job, _with(response, kept_answer(tx, outcome, "eligibility answer")) if outcome.answer else response, now)
 
     def _still(self, tx: Transaction, job: Job, now: datetime) -> Asking | None:
         """As `asked`, None when the request was deleted meanwhile."""
@@ -101,19 +102,6 @@ class Enquiries:
         if stored is None or stored.deleted:
             raise Unsendable("the request is gone")
         return asking(tx, stored.resource, self.casework.payers, self.casework.moment(now), job.key)
-
-    def _kept(self, tx: Transaction, outcome: Outcome) -> str:
-        raw = outcome.answer or b""
-        return tx.inbox.add(
-            channel="payer",
-            sender="",
-            control_id=None,
-            message_type="eligibility answer",
-            raw=raw,
-            content_hash=content_hash(raw),
-            state="processed",
-            answer_type=outcome.answer_type or "application/octet-stream",
-        )
 
     def _read(self, read: Callable[[], Json], asked: Asking) -> Json:
         """What the payer said, with what we know ourselves; an answer against the specification is an answer that says nothing."""

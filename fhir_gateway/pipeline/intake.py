@@ -59,7 +59,7 @@ class Arrival:
     @classmethod
     def now(cls, raw: bytes, channel: str, peer: str, at: datetime) -> Arrival:
         """A message that has just come in."""
-        return cls(raw, channel, peer, at, new_id(), content_hash(raw))  # type: ignore[arg-type]
+        return cls(raw, channel, peer, at, new_id(), content_hash(raw))  # type: ignore[arg-type]  # the channel comes from the edge
 
 
 UNKNOWN: Final = Header(sender="", control_id="", message_type="", version="", processing_id="", sent_at="", charset="")

@@ -71,7 +71,7 @@ class V2Intake:
 
     def finish(self, entry: InboxEntry) -> bytes:
         """Work on a kept message again: recovery after a crash, or a person's retry. Safe to repeat."""
-        arrival = Arrival(entry.raw, entry.channel, "retry", self.clock(), entry.id, entry.content_hash, True)  # type: ignore[arg-type]
+        arrival = Arrival(entry.raw, entry.channel, "retry", self.clock(), entry.id, entry.content_hash, True)  # type: ignore[arg-type]  # a channel as stored
         try:
             message = v2.read(entry.raw)
             return self._effect(arrival, message, v2.header(message))
@@ -208,7 +208,7 @@ class V2Intake:
 
     def oversize(self, head: bytes, length: int, sha256: str, channel: str, peer: str, limit: int) -> bytes:
         """Refuse a message over the limit, keeping its beginning, length and hash."""
-        arrival = Arrival(head, channel, peer, self.clock(), new_id(), sha256)  # type: ignore[arg-type]
+        arrival = Arrival(head, channel, peer, self.clock(), new_id(), sha256)  # type: ignore[arg-type]  # the channel comes from the edge
         finding = Finding("error", "104", f"The message has {length} bytes; {limit} is the limit", Location("MSH"))
         answer = self._ack(head, "AR", [finding], arrival)
         keep_unframed(self.store, arrival, length, sha256, finding, answer)

@@ -11,7 +11,8 @@ from typing import Any
 from fhir_gateway.cases.evidence import walk
 from fhir_gateway.coverage.document import Fault
 from fhir_gateway.coverage.payer import Payer, PayerError, payer_of, read, shipped
-from fhir_gateway.store import Transaction
+from fhir_gateway.pipeline.delivery import Outcome
+from fhir_gateway.store import Transaction, content_hash
 
 Json = dict[str, Any]
 
@@ -70,3 +71,18 @@ def _parsed(document: str) -> Payer | None:
         return read(document)
     except PayerError:
         return None
+
+
+def kept_answer(tx: Transaction, outcome: Outcome, what: str) -> str:
+    """The inbox id under which a payer's bytes are kept as they came. what: the kind of message it is listed as."""
+    raw = outcome.answer or b""
+    return tx.inbox.add(
+        channel="payer",
+        sender="",
+        control_id=None,
+        message_type=what,
+        raw=raw,
+        content_hash=content_hash(raw),
+        state="processed",
+        answer_type=outcome.answer_type or "application/octet-stream",
+    )

@@ -171,7 +171,7 @@ class BundleIntake(FhirIntake):
                 return
             inbox_id = keep_bundle(tx, arrival, principal.organisation, bundle, identifier_of(bundle), same)
             state = "failed" if isinstance(fault, ConflictError) else "refused"
-            tx.inbox.settle(inbox_id, state, answer=answer, answer_type=FHIR_TYPE, findings=findings)  # type: ignore[arg-type]
+            tx.inbox.settle(inbox_id, state, answer=answer, answer_type=FHIR_TYPE, findings=findings)  # type: ignore[arg-type]  # one of two literals
 
         if not isinstance(fault, AlreadyHereError):
             self.store.run(principal, arrival.at, keep)

@@ -189,7 +189,7 @@ _ADVISORY_LOCKS = text("SELECT pg_advisory_xact_lock(number) FROM unnest(CAST(:n
 def _insert_text(table: Table, dialect: str) -> str:
     """INSERT of a whole row in the driver's own parameter style. All parts are names from the table's definition."""
     marks = ", ".join(["%s" if dialect == "postgresql" else "?"] * len(table.c))
-    return f"INSERT INTO {table.name} ({', '.join(table.c.keys())}) VALUES ({marks})"  # noqa: S608
+    return f"INSERT INTO {table.name} ({', '.join(table.c.keys())}) VALUES ({marks})"  # noqa: S608 - names from our own tables
 
 
 def _resource_row(stored: Stored) -> Row:

@@ -87,7 +87,12 @@ def payer() -> Iterator[MockPayer]:
         yield made
 
 
-@pytest.fixture(scope="module", params=[RULES, FHIR, CORE, FILES])
+# Which ways a test is played over. A payer that answers nobody can say only what the clinic has been told of it, and is never asked.
+MACHINES = pytest.mark.parametrize("here", [FHIR, CORE, FILES], indirect=True, scope="module")
+BY_FHIR = pytest.mark.parametrize("here", [FHIR], indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def here(request: pytest.FixtureRequest, payer: MockPayer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
     """A gateway for each way."""
     payer.book.begin_anew()
@@ -95,16 +100,19 @@ def here(request: pytest.FixtureRequest, payer: MockPayer, tmp_path_factory: pyt
         yield made
 
 
-@pytest.mark.parametrize("scenario", ENDS)
+@pytest.mark.parametrize(
+    ("here", "scenario"),
+    [(way, scenario) for way in (RULES, FHIR, CORE, FILES) for scenario in ENDS if way != RULES or scenario in HELD],
+    indirect=["here"],
+    scope="module",
+)
 def test_the_gate_and_its_words(here: Clinic, scenario: str) -> None:
     member, gate, item, authorisation, words = ENDS[scenario]
     if here.way != RULES:
         number = here.refers(member)
-    elif scenario in HELD:
+    else:
         here.configure(name=scenario, title=f"Plan {scenario}", identifier=[{"value": scenario.upper()}], **HELD[scenario])
         number = here.refers(member, payer=scenario.upper(), until="20260831" if scenario == "inactive" else "20271231")
-    else:
-        pytest.skip("a payer that answers nobody can't say this")
     here.works()
     found = here.money(number)
     assert (found["gate"], found["item"], found["authorization"]) == (gate, item, authorisation), found
@@ -119,12 +127,11 @@ def test_the_gate_and_its_words(here: Clinic, scenario: str) -> None:
 @pytest.fixture
 def asked(here: Clinic) -> Clinic:
     """A gateway whose payer answers by machine."""
-    if here.way == RULES:
-        pytest.skip("nobody is asked")
     here.rested()
     return here
 
 
+@MACHINES
 def test_busy_then_active(asked: Clinic) -> None:
     number = asked.refers("M-1009")
     asked.works()
@@ -140,6 +147,7 @@ def test_busy_then_active(asked: Clinic) -> None:
     assert len(traces) == 1, "asked again under the same number"
 
 
+@MACHINES
 def test_an_answer_about_somebody_else_is_refused_and_kept(asked: Clinic) -> None:
     number = asked.refers("M-1025")
     asked.works()
@@ -152,6 +160,7 @@ def test_an_answer_about_somebody_else_is_refused_and_kept(asked: Clinic) -> Non
         assert "about another question" in found["problem"][0] and asked.raw(number)
 
 
+@MACHINES
 def test_a_malformed_answer_is_located_and_kept(asked: Clinic) -> None:
     number = asked.refers("M-1023")
     asked.works()
@@ -164,14 +173,14 @@ def test_a_malformed_answer_is_located_and_kept(asked: Clinic) -> None:
         assert asked.raw(number)
 
 
+@BY_FHIR
 def test_fhir_against_the_specification_is_located(asked: Clinic) -> None:
-    if asked.way != FHIR:
-        pytest.skip("of FHIR")
     number = asked.refers("M-1024")
     asked.works()
     assert "CoverageEligibilityResponse.insurance[0].inforce" in asked.money(number)["problem"][0]
 
 
+@MACHINES
 def test_unavailable_then_active(asked: Clinic) -> None:
     number = asked.refers("M-1022")
     asked.works()
@@ -197,6 +206,7 @@ def authorised(asked: Clinic, member: str, by_hand: Json) -> list[tuple[str, str
     return [(found["authorisationState"], found["gate"], found["nextStep"]) for found in stood]
 
 
+@MACHINES
 def test_authorisation_needed_then_approved(asked: Clinic) -> None:
     begins = asked.told.now.date()
     granted = {"decision": "granted", "ref": "PA-2026-0001", "begins": begins, "until": begins + timedelta(days=90)}
@@ -205,20 +215,21 @@ def test_authorisation_needed_then_approved(asked: Clinic) -> None:
     assert last == ("approved", "satisfied", "Nothing: the money side is settled.")
 
 
+@MACHINES
 def test_authorisation_pended_then_denied(asked: Clinic) -> None:
     first, last = authorised(asked, "M-1004", {"decision": "denied"})
     assert first[1] != "satisfied"
     assert last[:2] == ("denied", "not-satisfied") and "patient whether to appeal" in last[2]
 
 
+@BY_FHIR
 def test_documents_wanted_before_it_is_decided(asked: Clinic) -> None:
-    if asked.way != FHIR:
-        pytest.skip("asked by hand, nobody tells the gateway what is wanted")
     first, last = authorised(asked, "M-1012", {})
     assert first[0] == "information-requested" and first[2].startswith("Send the payer what it asks for")
     assert last[:2] == ("approved", "satisfied")
 
 
+@MACHINES
 def test_a_policy_that_ends_mid_case_regresses_the_gate_when_it_is_asked_about_in_the_next_month(asked: Clinic) -> None:
     """The last story of each gateway: its clock goes into October."""
     number = asked.refers("M-1010")
@@ -231,6 +242,7 @@ def test_a_policy_that_ends_mid_case_regresses_the_gate_when_it_is_asked_about_i
     assert "holds now" in found["nextStep"]
 
 
+@MACHINES
 def test_what_is_said_of_failures_holds_neither_name_nor_member_number(asked: Clinic) -> None:
     with asked.told.gateway.store.snapshot(STAFF) as tx:
         errors = " ".join(str(job.last_error) for job in tx.outbox.list(limit=500)).upper()

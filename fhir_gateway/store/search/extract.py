@@ -116,7 +116,7 @@ def _number(value: Any) -> float | None:
 def _unit(value: dict[str, Any]) -> tuple[str, str, str]:
     system = "urn:iso:std:iso:4217" if "currency" in value else value.get("system")
     parts = (system, value.get("code", value.get("currency")), value.get("unit"))
-    return tuple(fit(part) if isinstance(part, str) else "" for part in parts)  # type: ignore[return-value]
+    return tuple(fit(part) if isinstance(part, str) else "" for part in parts)  # type: ignore[return-value]  # three parts
 
 
 def _text(value: Any) -> str | None:

@@ -103,7 +103,7 @@ def _groups(root: Node) -> tuple[list[Group], list[Node]]:
     early: list[Node] = []
     for node in root.children:
         if node.segment.name in DETAIL or node.segment.name == "DG1":
-            before = [g for g in found if (g.orc or g.obr).segment.index < node.segment.index]  # type: ignore[union-attr]
+            before = [g for g in found if (g.orc or g.obr).segment.index < node.segment.index]  # type: ignore[union-attr]  # one is there
             (before[-1].loose if before else early).append(node)
     return found, early
 

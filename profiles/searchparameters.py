@@ -15,7 +15,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class SearchParameter:
-    """One parameter of one type ("Resource" for every type). kind: token, string, reference, date, uri, number or quantity. targets: types a reference may point at."""
+    """One parameter of one type ("Resource" for every type). kind: token, string, reference, date, uri, number, quantity or composite. targets: types a
+    reference may point at. components: of a composite, the urls of its parts in order.
+    """
 
     url: str
     type: str
@@ -24,6 +26,7 @@ class SearchParameter:
     expression: str
     derived_from: str = ""
     targets: tuple[str, ...] = ()
+    components: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -55,4 +58,5 @@ def read(resource: dict[str, Any]) -> SearchParameter:
         expression=resource["expression"],
         derived_from=resource.get("derivedFrom", ""),
         targets=tuple(resource.get("target", ())),
+        components=tuple(component["definition"] for component in resource.get("component", ())),
     )

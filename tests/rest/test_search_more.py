@@ -144,6 +144,7 @@ ASKED: list[tuple[str, str]] = [
     ("Observation?value-quantity=ap110", "o3"),
     ("Observation?value-quantity=1e2", "o3"),
     ("Observation?combo-value-quantity=sa99", "o3"),
+    (f"Observation?code-value-quantity={LOINC}%7C718-7$gt10||g/dL", "o2"),
     # a union of parameters, each way it can be asked
     ("Observation?combo-value-quantity:missing=true", "o4"),
     ("Observation?combo-value-quantity:missing=false&combo-code:missing=false", "o1 o2 o3"),
@@ -255,6 +256,8 @@ def test_a_search_in_the_compartment_of_a_patient(clinic: Api) -> None:
         "Patient?_id:not=x",
         "Patient?identifier:of-type=MR|1",
         "Observation?value-quantity=much",
+        "Observation?code-value-quantity=718-7",
+        "Observation?code-value-quantity:not=718-7$5",
         "Observation?value-quantity=5|g",
         "Observation?value-quantity=1e999",
         "RiskAssessment?probability=NaN",

@@ -18,6 +18,7 @@ BIG = frozenset(
         "search_string",
         "search_reference",
         "search_date",
+        "search_quantity",
         "identity_key",
         "record",
         "record_link",

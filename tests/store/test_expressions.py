@@ -56,7 +56,7 @@ def test_search_tables_have_the_columns_that_rows_are_made_for() -> None:
         "token": Token._fields,
         "uri": Token._fields,
         "string": Text._fields,
-        "reference": ("target_type", "target"),
+        "reference": ("target_type", "target", "element"),
         "date": Range._fields,
         "number": Measure._fields,
         "quantity": Measure._fields,
@@ -64,7 +64,7 @@ def test_search_tables_have_the_columns_that_rows_are_made_for() -> None:
 
 
 def test_every_parameter_is_of_a_kind_that_is_stored() -> None:
-    assert {parameter.kind for parameter in searchparameters.load()} <= KINDS.keys()
+    assert {parameter.kind for parameter in searchparameters.load()} <= KINDS.keys() | {"composite"}
 
 
 def test_every_type_can_be_searched_by_id_and_time() -> None:

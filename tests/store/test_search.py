@@ -219,6 +219,10 @@ ASKED: Final[list[tuple[str, Pairs]]] = [
     ("ServiceRequest", [("subject", "a"), ("_total", "accurate")]),
     ("Task", [("focus", "ServiceRequest/a"), ("_sort", "_id")]),
     ("Task", [("patient:identifier", "s|1")]),
+    ("Observation", [("code-value-quantity", "u|1$gt5")]),
+    ("Observation", [("combo-code-value-concept", "1$2"), ("status", "final")]),
+    ("Observation", [("patient", "a"), ("component-code-value-quantity", "u|1$5||mm")]),
+    ("DocumentReference", [("relationship", "DocumentReference/a$replaces")]),
 ]
 
 

@@ -47,7 +47,7 @@ def history(work: Work, principal: Principal, query: HistoryQuery) -> HistoryPag
 def _narrowed(type: str, condition: Narrowing, allowed: frozenset[str]) -> Narrowing:
     """The condition on what can be read alone. A union of parameters (a compartment's) loses those that can't."""
     if not isinstance(condition, Condition):
-        raise NotOpenError(f"Chains, _has and :missing are not open to payers; {type} can be searched by {', '.join(sorted(allowed))}")
+        raise NotOpenError(f"Chains, _has, composites and :missing are not open to payers; {type} can be searched by {', '.join(sorted(allowed))}")
     open = _open(condition, allowed)
     if not open or condition.modifier:
         raise _closed(type, condition.parameter.code, allowed)

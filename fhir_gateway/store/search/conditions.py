@@ -15,7 +15,7 @@ from fhir_gateway.store import compartment, tables
 from fhir_gateway.store.search.dates import moment
 from fhir_gateway.store.search.extract import fold
 from fhir_gateway.store.search.index import KINDS
-from fhir_gateway.store.search.query import Chain, Condition, Has, Missing, Narrowing
+from fhir_gateway.store.search.query import Chain, Composite, Condition, Has, Missing, Narrowing
 from fhir_gateway.store.search.values import DateValue, NumberValue, ReferenceValue, TextValue, TokenValue, Value
 from fhir_gateway.store.text import fit
 
@@ -68,7 +68,15 @@ class HasForm:
     inner: AnyForm
 
 
-AnyForm = Form | MissingForm | ChainForm | HasForm
+@dataclass(frozen=True, slots=True)
+class CompositeForm:
+    """Parts that must hold of rows of one resource, any of the options. An option: (is it also one `element`, forms of the parts). missing: none may hold."""
+
+    options: tuple[tuple[bool, tuple[Form, ...]], ...]
+    missing: bool
+
+
+AnyForm = Form | MissingForm | CompositeForm | ChainForm | HasForm
 
 
 def split(condition: Narrowing, type: str) -> tuple[AnyForm, list[Any]]:
@@ -79,6 +87,8 @@ def split(condition: Narrowing, type: str) -> tuple[AnyForm, list[Any]]:
             if parameter.kind == "reference":
                 rows.append((f"{parameter.name}:identifier", "token"))
             return MissingForm(tuple(rows), missing), []
+        case Composite():
+            return _composite(condition)
         case Chain(parameter, options):
             made = [(target, *split(inner, target)) for target, inner in options]
             return ChainForm(parameter.name, tuple((target, form) for target, form, _ in made)), [v for _, _, values in made for v in values]
@@ -98,11 +108,26 @@ def _plain(condition: Condition) -> tuple[Form, list[Any]]:
     return Form(names, kind, condition.parameter.code, alternatives, condition.modifier == "not"), [value for _, values in parts for value in values]
 
 
+def _composite(condition: Composite) -> tuple[CompositeForm, list[Any]]:
+    """Each place where the parts meet with each of the values."""
+    options: list[tuple[bool, tuple[Form, ...]]] = []
+    bound: list[Any] = []
+    for meeting in condition.meetings:
+        for values in condition.values or [()]:
+            asked = [Condition(part, "", values[n : n + 1]) for n, part in enumerate(meeting.parts)]
+            parts = [_plain(one) for one in asked]
+            options.append((meeting.repeats, tuple(form for form, _ in parts)))
+            bound += [value for _, taken in parts for value in taken]
+    return CompositeForm(tuple(options), condition.missing), bound
+
+
 def size(form: AnyForm) -> int:
     """How many values a form takes."""
     match form:
         case Form(alternatives=alternatives):
             return sum(number for _, number in alternatives)
+        case CompositeForm(options=options):
+            return sum(size(part) for _, parts in options for part in parts)
         case ChainForm(options=options):
             return sum(size(inner) for _, inner in options)
         case HasForm(inner=inner):
@@ -115,6 +140,8 @@ def drives(form: AnyForm) -> bool:
     match form:
         case Form(negated=negated):
             return not negated
+        case CompositeForm():  # that there is some value narrows little
+            return size(form) > 0
         case ChainForm(options=options):
             return all(drives(inner) for _, inner in options)
         case HasForm(inner=inner):
@@ -127,6 +154,8 @@ def rank(form: AnyForm) -> int:
     match form:
         case Form():
             return DRIVERS.index("identifier" if form.code == "identifier" or form.params[0].endswith(":identifier") else form.kind)
+        case CompositeForm(options=options):  # its first part drives, and the others leave less of it
+            return max(rank(parts[0]) for _, parts in options) - 1
         case ChainForm(options=options):
             return max(1 + rank(inner) for _, inner in options)
         case HasForm(inner=inner):
@@ -148,12 +177,14 @@ def walked(form: AnyForm, names: Iterator[str], reach: compartment.Scope) -> Sel
     if isinstance(form, Form):
         rows = rows_of(form)
         return select(rows.c.resource).where(matches(form, rows, names))
+    if isinstance(form, CompositeForm):
+        return _any_of([_met(option, names, None) for option in form.options])
     held = tables.resource.alias()
     points = _REF.alias()
     if isinstance(form, ChainForm):
         kinds = [kind for kind, _ in form.options]
         found = [walked(inner, names, reach) for _, inner in form.options]
-        target = held.c.pk.in_(union_all(*found) if len(found) > 1 else found[0])
+        target = held.c.pk.in_(_any_of(found))
         of_kind = [held.c.type.in_(kinds), points.c.target == held.c.id, points.c.target_type == held.c.type]
         return select(points.c.resource).where(points.c.param == form.param, *of_kind, target, compartment.resources(reach, held))
     assert isinstance(form, HasForm)
@@ -172,6 +203,9 @@ def holds(form: AnyForm, of: FromClause, pk: ColumnElement[Any], names: Iterator
     if isinstance(form, MissingForm):
         there = or_(*(_has_rows(param, kind, pk) for param, kind in form.rows))
         return not_(there) if form.missing else there
+    if isinstance(form, CompositeForm):
+        met = or_(*(_met(option, names, pk).exists() for option in form.options))
+        return not_(met) if form.missing else met
     points = _REF.alias()
     other = tables.resource.alias()
     if isinstance(form, ChainForm):
@@ -183,6 +217,27 @@ def holds(form: AnyForm, of: FromClause, pk: ColumnElement[Any], names: Iterator
     held = holds(form.inner, other, other.c.pk, names, reach)
     here = [points.c.param == form.param, points.c.target == of.c.id, points.c.target_type == form.type, other.c.pk == points.c.resource]
     return exists().where(*here, held, compartment.resources(reach, other))
+
+
+def _any_of(found: list[Select[Any]]) -> Select[Any]:
+    """All of them as one select, since SQLite takes no compound within a compound."""
+    return select(*union_all(*found).subquery().c) if len(found) > 1 else found[0]
+
+
+def _met(option: tuple[bool, tuple[Form, ...]], names: Iterator[str], pk: ColumnElement[Any] | None) -> Select[Any]:
+    """Surrogate keys of the resources with rows of every part that belong together, some perhaps twice. pk: only of this one; otherwise the rows of the
+    first part are walked.
+    """
+    repeats, (first, *others) = option
+    rows = rows_of(first)
+    found = select(rows.c.resource).where(matches(first, rows, names, driving=pk is None))
+    if pk is not None:
+        found = found.where(rows.c.resource == pk)
+    for part in others:
+        beside = rows_of(part)
+        same = [beside.c.resource == rows.c.resource, *([beside.c.element == rows.c.element] if repeats else [])]
+        found = found.where(exists().where(*same, matches(part, beside, names, driving=False)))
+    return found
 
 
 def _has_rows(param: str, kind: str, pk: ColumnElement[Any]) -> Clause:
@@ -206,7 +261,7 @@ def matches(form: Form, rows: FromClause, names: Iterator[str], driving: bool = 
     """
     param = rows.c.param if driving or not form.ranged else rows.c.param + ""
     named = param == form.params[0] if len(form.params) == 1 else param.in_(form.params)
-    return and_(named, _any(form, rows.c, names))
+    return and_(named, _any(form, rows.c, names)) if form.alternatives else named
 
 
 def last_updated(form: Form, column: ColumnElement[Any], names: Iterator[str]) -> Clause:

@@ -18,12 +18,13 @@ from fhir_gateway.store.text import fit
 
 class Token(NamedTuple):
     """system: None where the element implies it (code, boolean, uri), "" where there is none. code "" where there is only a text. text: folded, of
-    the code, of the concept or of the identifier's type; None where there is none.
+    the code, of the concept or of the identifier's type; None where there is none. element: see `composites.Meeting`.
     """
 
     system: str | None
     code: str
     text: str | None = None
+    element: int | None = None
 
 
 class Text(NamedTuple):
@@ -34,20 +35,22 @@ class Text(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """A number or quantity as the range it may lie in. system, code, unit: None for a number, "" for what was not said."""
+    """A number or quantity as the range it may lie in. system, code, unit: None for a number, "" for what was not said. element: see `composites.Meeting`."""
 
     low: float
     high: float
     system: str | None = None
     code: str | None = None
     unit: str | None = None
+    element: int | None = None
 
 
 class Target(NamedTuple):
-    """type "": not a resource of this server (an absolute address, a canonical), `target` being the whole text."""
+    """type "": not a resource of this server (an absolute address, a canonical), `target` being the whole text. element: see `composites.Meeting`."""
 
     type: str
     target: str
+    element: int | None = None
 
 
 # ContactPoint.system is a code of the standard, not an identifier system (telecom, phone, email: search.html#token).

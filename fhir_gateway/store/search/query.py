@@ -8,8 +8,9 @@ from difflib import get_close_matches
 from typing import Final, Literal, NamedTuple
 
 from fhir_gateway.store.errors import SearchValueError, UnknownModifierError, UnknownParameterError
+from fhir_gateway.store.search.composites import Meeting
 from fhir_gateway.store.search.index import COLUMNS, SearchIndex
-from fhir_gateway.store.search.values import MODIFIERS, ReferenceValue, TokenValue, Value, parts, reference
+from fhir_gateway.store.search.values import MODIFIERS, ReferenceValue, TokenValue, Value, parts, reference, tuples
 from profiles.searchparameters import SearchParameter
 
 DEFAULT_COUNT: Final = 50
@@ -48,6 +49,16 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
+class Composite:
+    """Values of several parameters in one element (search.html#composite). values: by part; any will do. missing: as of Missing, then there are no values."""
+
+    parameter: SearchParameter
+    meetings: tuple[Meeting, ...]
+    values: tuple[tuple[Value, ...], ...] = ()
+    missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Chain:
     """A condition on what a reference points at (3.1.1.4.13): `subject:Patient.name`. options: by type of the target, any of which will do."""
 
@@ -64,7 +75,7 @@ class Has:
     inner: Narrowing
 
 
-Narrowing = Condition | Missing | Chain | Has
+Narrowing = Condition | Missing | Composite | Chain | Has
 
 
 class Include(NamedTuple):
@@ -188,6 +199,8 @@ class _Reader:
             parameter = self.index.parameters(self.type).get(by)
             if parameter is None:
                 raise UnknownParameterError(self.type, f"_sort={by}", _nearest(self.index, self.type, by))
+            if parameter.kind == "composite":
+                raise SearchValueError(f"{by} is made of several values and gives no order", "_sort")
             own = by in COLUMNS
             names = () if own else tuple(held.name for held in self.index.held_as(parameter))
             keys.append(Sort(by, descending, names, "" if own else parameter.kind))
@@ -224,6 +237,8 @@ def narrowing(index: SearchIndex, type: str, name: str, text: str, depth: int = 
         raise UnknownParameterError(type, code, _nearest(index, type, code))
     if point:
         return _chain(index, type, parameter, modifier, rest, text, depth)
+    if parameter.kind == "composite":
+        return _composite(index, parameter, modifier, text)
     held, *also = index.held_as(parameter)
     if modifier == "missing" and code not in COLUMNS:
         return _missing(held, tuple(also), code, text)
@@ -239,9 +254,32 @@ def narrowing(index: SearchIndex, type: str, name: str, text: str, depth: int = 
 
 
 def _missing(parameter: SearchParameter, also: tuple[SearchParameter, ...], code: str, text: str) -> Missing | None:
+    missing = _is_missing(code, text)
+    return None if missing is None else Missing(parameter, missing, also)
+
+
+def _is_missing(code: str, text: str) -> bool | None:
     if text not in ("true", "false", ""):
         raise SearchValueError(f"{code}:missing needs true or false", code)
-    return Missing(parameter, text == "true", also) if text else None
+    return text == "true" if text else None
+
+
+def _composite(index: SearchIndex, parameter: SearchParameter, modifier: str, text: str) -> Composite | None:
+    """`code-value-quantity=http://loinc.org|718-7$lt10`: each part is read as its own parameter would be, without a modifier."""
+    code, meetings = parameter.code, index.meetings(parameter)
+    if modifier == "missing":
+        missing = _is_missing(code, text)
+        return None if missing is None else Composite(parameter, meetings, missing=missing)
+    if modifier:
+        raise UnknownModifierError(code, modifier, ["missing"])
+    parts = meetings[0].parts
+    values: list[tuple[Value, ...]] = []
+    for texts in tuples(text):
+        if len(texts) != len(parts) or not all(texts):
+            form = "$".join(part.code for part in parts)
+            raise SearchValueError(f"{code} needs {len(parts)} values with $ between them, {form} (a $ of a value is written \\$)", code)
+        values.append(tuple(MODIFIERS[part.kind][""](code, one) for part, one in zip(parts, texts, strict=True)))
+    return Composite(parameter, meetings, tuple(values)) if values else None
 
 
 def _chain(index: SearchIndex, type: str, parameter: SearchParameter, modifier: str, rest: str, text: str, depth: int) -> Narrowing | None:

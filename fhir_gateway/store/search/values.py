@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Final, NamedTuple
@@ -53,24 +54,33 @@ class TextValue(NamedTuple):
 
 Value = TokenValue | ReferenceValue | DateValue | NumberValue | TextValue | str
 PREFIXES: Final = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
+_ESCAPED: Final = re.compile(r"\\([,|$\\])")
 
 
 def parts(text: str) -> list[str]:
     r"""Values separated by commas; `\,` is a comma of the value (3.1.1.4.3). Empty values are left out: they ask for nothing."""
-    found, held = [], ""
-    escaped = False
-    for letter in text:
-        if escaped:
-            held += letter if letter in ",|$\\" else "\\" + letter
-            escaped = False
-        elif letter == "\\":
-            escaped = True
-        elif letter == ",":
-            found.append(held)
-            held = ""
-        else:
-            held += letter
-    return [part for part in [*found, held + ("\\" if escaped else "")] if part]
+    return [_unescaped(part) for part in _cut(text, ",") if part]
+
+
+def tuples(text: str) -> list[list[str]]:
+    r"""Values of a composite, each in its parts: separated by commas, the parts by dollars; `\$` is a dollar of the part (search.html#composite)."""
+    return [[_unescaped(part) for part in _cut(value, "$")] for value in _cut(text, ",") if value]
+
+
+def _cut(text: str, separator: str) -> list[str]:
+    """The text between separators that no backslash stands before, with its backslashes."""
+    found, start, escaped = [], 0, False
+    for at, letter in enumerate(text):
+        if letter == separator and not escaped:
+            found.append(text[start:at])
+            start = at + 1
+        escaped = letter == "\\" and not escaped
+    return [*found, text[start:]]
+
+
+def _unescaped(text: str) -> str:
+    """A backslash before a separator or a backslash is left out; before anything else it is a letter of the value."""
+    return _ESCAPED.sub(r"\1", text)
 
 
 def token(_name: str, text: str) -> Value:
@@ -169,4 +179,5 @@ MODIFIERS: Final[dict[str, dict[str, Callable[[str, str], Value]]]] = {
     "uri": {"": _uri},
     "number": {"": _number},
     "quantity": {"": _quantity},
+    "composite": {},  # its parts are read as parameters of their own
 }

@@ -1,7 +1,8 @@
 """Search rows: the values of a resource's search parameters, one table per kind of value.
 
 `resource` and `n` (a running number) are the primary key, so a resource's rows lie together and are removed in one range; the other indexes begin with
-the parameter (`Patient.identifier`, which implies the type) and end with the resource, so results come in order without sorting.
+the parameter (`Patient.identifier`, which implies the type) and end with the resource, so results come in order without sorting. `element`, NULL for
+most: rows of one resource with the same number are of the same repetition of an element in which parts of a composite parameter meet.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class TokenRow(SQLModel, table=True):
     system: str | None = Field(default=None, sa_type=Key)
     code: str = Field(sa_type=Key)
     text: str | None = Field(default=None, sa_type=Key)
+    element: int | None = None
 
 
 class StringRow(SQLModel, table=True):
@@ -63,6 +65,7 @@ class ReferenceRow(SQLModel, table=True):
     param: str = Field(sa_type=Key)
     target_type: str = Field(sa_type=Key)
     target: str = Field(sa_type=Key)
+    element: int | None = None
 
 
 class DateRow(SQLModel, table=True):
@@ -100,3 +103,4 @@ class QuantityRow(SQLModel, table=True):
     system: str | None = Field(default=None, sa_type=Key)
     code: str | None = Field(default=None, sa_type=Key)
     unit: str | None = Field(default=None, sa_type=Key)
+    element: int | None = None

@@ -1,4 +1,4 @@
-"""The Patient compartment: per type the search parameters that put a resource in it. R4 CompartmentDefinition patient.
+"""The Patient compartment: per type the search parameters that put a resource in it (R4 CompartmentDefinition patient), and the one that dates the care.
 
 A Task is in no compartment of R4. Of what a clinic reads of a patient the Tasks about her are a part, so they are found by `patient` here, as R5 has it.
 """
@@ -76,4 +76,21 @@ PATIENT: Final[Mapping[str, tuple[str, ...]]] = {
     "SupplyRequest": ("subject",),
     "VisionPrescription": ("patient",),
     "Task": ("patient",),
+}
+
+# Per type the search parameter that says when care was given (or will be): what `start` and `end` of $everything are about. R4 has no such list. What is
+# not here lasts (Condition, Consent, Coverage, AllergyIntolerance ...), asks for care without a date of it, or is about the record and not about care.
+CARE_DATE: Final[Mapping[str, str]] = {
+    "Appointment": "date",
+    "Communication": "sent",
+    "DiagnosticReport": "date",
+    "DocumentReference": "period",
+    "Encounter": "date",
+    "ImagingStudy": "started",
+    "Immunization": "date",
+    "MedicationStatement": "effective",
+    "Observation": "date",
+    "Procedure": "date",
+    "ServiceRequest": "occurrence",
+    "Specimen": "collected",
 }

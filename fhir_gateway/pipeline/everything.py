@@ -2,6 +2,9 @@
 
 The Patient first, then type by type what is in the compartment; beside each page what its resources refer to outside of it: practitioners, organizations,
 locations, medications. One compartment search after the other, so that a page costs no more than a search does.
+
+`start` and `end` are about dates of care (`profiles.compartments.CARE_DATE`). What has none, its type or only itself, is given whatever is asked for:
+leaving out a diagnosis because nobody dated it would do harm, a record too many does none.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from fhir_gateway.errors import UnknownParameterError
+from fhir_gateway.errors import UnknownParameterError, UnreadableError
 from fhir_gateway.pipeline import writes
 from fhir_gateway.pipeline.looks import PARAMETERS, looks_of
 from fhir_gateway.pipeline.references import references
@@ -18,27 +21,29 @@ from fhir_gateway.pipeline.search import address, compartment_of, laid_out, size
 from fhir_gateway.pipeline.searchall import page_over, resumed
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Stored, Transaction
-from fhir_gateway.store.search import SearchQuery, in_compartment, parse_query
+from fhir_gateway.store.search import SearchQuery, during, in_compartment, parse_query
+from fhir_gateway.store.search.dates import END_OF_TIME, START_OF_TIME, Range, range_of
 from fhir_gateway.store.search.references import local
 from fhir_gateway.validation.types import TYPES
 from fhir_gateway.wording import moment_of
-from profiles.compartments import PATIENT
+from profiles.compartments import CARE_DATE, PATIENT
 
 Json = dict[str, Any]
 Pairs = list[tuple[str, str]]
-ASKED: Final = ("_since", "_type", "_count", "_cursor", *PARAMETERS)
+ASKED: Final = ("start", "end", "_since", "_type", "_count", "_cursor", *PARAMETERS)
 DEEPEST: Final = 3
 """Steps from what is about the patient to what is given beside it: a PractitionerRole's Organization and what that is part of."""
 
 
 @dataclass(frozen=True, slots=True)
 class Everything:
-    """What was asked. types: () for every one."""
+    """What was asked. types: () for every one. care: the days of care asked for, None for all."""
 
     id: str
     pairs: Pairs
     types: tuple[str, ...]
     since: str | None
+    care: Range | None = None
 
     @classmethod
     def of(cls, id: str, pairs: Pairs, settings: Settings) -> Everything:
@@ -56,7 +61,7 @@ class Everything:
         for type in types:
             if type not in TYPES:
                 raise UnknownParameterError(f"_type: '{type[:64]}' is not a resource type of FHIR R4 known here")
-        return cls(id, pairs, tuple(dict.fromkeys(types)), since)
+        return cls(id, pairs, tuple(dict.fromkeys(types)), since, _care(dict(pairs)))
 
     def bundle(self, tx: Transaction, base: str, settings: Settings) -> Json:
         """The searchset. Raises NotFoundError, GoneError for the Patient."""
@@ -80,8 +85,15 @@ class Everything:
         queries = [parse_query("Patient", [*asked, ("_id", self.id)])] if self._wants("Patient") else []
         for type in sorted(PATIENT):
             if self._wants(type) and (codes := _codes(type)):
-                queries.append(in_compartment(parse_query(type, asked), "Patient", self.id, codes))
+                queries += [in_compartment(query, "Patient", self.id, codes) for query in self._dated(type, asked)]
         return [replace(query, count=max(query.count, 1)) for query in queries]
+
+    def _dated(self, type: str, asked: Pairs) -> list[SearchQuery]:
+        """The search of a type; where dates of care are asked for and it has them, one for what is of that time and one for what has no date."""
+        query, code = parse_query(type, asked), CARE_DATE.get(type)
+        if self.care is None or code is None:
+            return [query]
+        return [during(query, code, self.care), parse_query(type, [*asked, (f"{code}:missing", "true")])]
 
     def _wants(self, type: str) -> bool:
         return not self.types or type in self.types
@@ -97,6 +109,21 @@ class Everything:
             for stored in around:
                 if self._wants(stored.type) and (self.since is None or stored.last_updated.isoformat() >= self.since):
                     yield stored
+
+
+def _care(pairs: dict[str, str]) -> Range | None:
+    """From the first day of `start` to the last of `end`, days in UTC as in a search; either may be left out. Raises UnreadableError."""
+    ends = {name: range_of(pairs[name]) for name in ("start", "end") if name in pairs}
+    for name, found in ends.items():
+        if found is None or "T" in pairs[name]:
+            raise UnreadableError(f"{name} must be a date (2026, 2026-03, 2026-03-01)", name)
+    if not ends:
+        return None
+    start, end = ends.get("start"), ends.get("end")
+    span = Range(start.low if start else START_OF_TIME, end.high if end else END_OF_TIME)
+    if span.low > span.high:
+        raise UnreadableError("end must not be before start", "end")
+    return span
 
 
 def _codes(type: str) -> list[str]:

@@ -41,8 +41,12 @@ class Operations:
         return issues
 
     def everything(self, principal: Principal, id: str, pairs: list[tuple[str, str]], base: str) -> Json:
-        """A page of what is held about a patient. Raises NotFoundError, GoneError, UnknownParameterError."""
+        """A page of what is held about a patient. Raises NotFoundError, GoneError, UnknownParameterError, UnreadableError; NotOpenError for a payer that asks
+        by dates of care, which it may not search by.
+        """
         asked = Everything.of(id, pairs, self.settings)
+        if asked.care is not None:
+            closed(principal, "$everything by dates of care")
         with translated(), self.store.snapshot(principal) as tx:
             found = asked.bundle(tx, base, self.settings)
         self._disclosed(principal, "everything", id, found)

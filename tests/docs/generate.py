@@ -12,6 +12,7 @@ from fhir_gateway.cases.checklist import compile_checklist
 from fhir_gateway.settings import Settings
 from mappers.v2.messages.registry import MESSAGES
 from profiles import plandefinitions, searchparameters, x12codes
+from profiles.compartments import CARE_DATE
 from tests.docs import mapping_pages
 from tests.docs.tables import NOTE, section, table
 
@@ -110,9 +111,14 @@ def operations() -> str:
             yield "<br>".join(f"`{address}`" for level, address in levels if defined[level]), defined["description"], taken
 
     intro = "`profiles/operationdefinition/` has the definition of each, with its parameters; `GET /fhir/metadata` names them."
+    known = {(parameter.type, parameter.code): parameter.expression.replace(" | ", "`, `") for parameter in searchparameters.load()}
     events = ((f"`{event}`", ", ".join(codes)) for event, codes in _said().items())
     heard = "MessageHeader.event of a message: ours (CodeSystem message-event), and what means the same in HL7 table 0003, eReferral and NHS BaRS (with its reason)."
-    return table("Operations", intro, ("at", "what", "takes"), rows()) + "\n" + section("Events of $process-message", heard, ("ours", "also"), events)
+    cared = "`start` and `end` are about these dates. Other types, and what has no such date itself, are given whatever is asked for."
+    dates = ((type, f"`{code}`", f"`{known[type, code]}`") for type, code in CARE_DATE.items())
+    parts = [section("Events of $process-message", heard, ("ours", "also"), events)]
+    parts.append(section("Dates of care in $everything", cared, ("type", "search parameter", "element"), dates))
+    return "\n".join([table("Operations", intro, ("at", "what", "takes"), rows()), *parts])
 
 
 def _said() -> dict[str, list[str]]:

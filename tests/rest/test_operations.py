@@ -9,6 +9,8 @@ import pytest
 from fhir_gateway.pipeline.everything import Everything
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.validation import decode, encode, validate
+from profiles import searchparameters
+from profiles.compartments import CARE_DATE, PATIENT
 from tests.rest.conftest import BASE, STAFF, Api, issues, places
 from tests.rest.test_cases import own, patient
 
@@ -159,9 +161,59 @@ def test_everything_by_type_and_by_time(either: Api) -> None:
     since = decode(either.get(f"/fhir/Patient/{id}/$everything?_since=2999-01-01T00:00:00Z").content)
     assert names(since) == []
     assert names(decode(either.get(f"/fhir/Patient/{id}/$everything?_since=2020-01-01").content))
-    for query, status in (("start=2026-01-01", 400), ("_type=Patent", 400), ("_since=soon", 400)):
-        assert either.get(f"/fhir/Patient/{id}/$everything?{query}").status_code == status
+    for query in ("onset=2026-01-01", "_type=Patent", "_since=soon", "start=soon", "end=2026-03-01T10:00:00Z", "start=2026-03&end=2026-02-28"):
+        assert either.get(f"/fhir/Patient/{id}/$everything?{query}").status_code == 400, query
     assert either.get("/fhir/Patient/nobody-here/$everything").status_code == 404
+
+
+def test_everything_of_a_time_of_care_keeps_what_has_no_date(either: Api) -> None:
+    person = either.made(patient(own()))
+    about = {"subject": {"reference": f"Patient/{person['id']}"}}
+    result = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}, **about}
+    stay = {"resourceType": "Encounter", "status": "finished", "class": {"code": "IMP"}, **about}
+    surgery = {"resourceType": "Procedure", "status": "completed", **about}
+    dated = [
+        ("march", {**result, "effectiveDateTime": "2026-03-14"}),
+        ("month", {**result, "effectiveDateTime": "2026-04"}),
+        ("stay", {**stay, "period": {"start": "2026-02-20", "end": "2026-03-02"}}),
+        ("since", {**stay, "period": {"start": "2026-04-15T09:00:00Z"}}),
+        ("surgery", {**surgery, "performedDateTime": "2025"}),
+        ("undated", result),
+        ("condition", {"resourceType": "Condition", "onsetDateTime": "2019", **about}),
+    ]
+    named = {f"{made['resourceType']}/{made['id']}": name for name, made in ((name, either.made(resource)) for name, resource in dated)}
+    for query, wanted in (
+        ("start=2026-03-01&end=2026-03-31", "march stay"),
+        ("start=2026-03-02&end=2026-03-02", "stay"),
+        ("start=2026-03-03", "march month since"),
+        ("start=2026-04-20", "month since"),
+        ("end=2026-02-20", "stay surgery"),
+        ("end=2025-01", "surgery"),
+        ("start=2030&_type=Encounter", "since"),
+    ):
+        url, found = f"{BASE}/Patient/{person['id']}/$everything?{query}&_count=2", []
+        while url:
+            bundle = decode(either.get(url).content)
+            found += [named[name] for name in names(bundle) if name in named]
+            url = next((link["url"] for link in bundle["link"] if link["relation"] == "next"), "")
+        kept = [] if "_type" in query else ["undated", "condition"]
+        assert sorted(found) == sorted([*wanted.split(), *kept]), query
+    posted = either.post(f"/fhir/Patient/{person['id']}/$everything", parameters(end=("valueDate", "2019-01-01"), start=("valueDate", "2018-01-01")))
+    assert sorted(named.get(name, "") for name in names(decode(posted.content))) == ["", "condition", "undated"]
+    refused = either.get(f"/fhir/Patient/{person['id']}/$everything?end=soon")
+    assert "end must be a date" in issues(refused)[0]["diagnostics"]
+
+
+def test_everything_by_dates_of_care_is_asked_of_dates_that_can_be_searched() -> None:
+    known = {(parameter.type, parameter.code): parameter.kind for parameter in searchparameters.load()}
+    assert {known[type, code] for type, code in CARE_DATE.items()} == {"date"} and CARE_DATE.keys() <= PATIENT.keys()
+
+
+def test_a_payer_does_not_ask_everything_by_dates_of_care(api: Api) -> None:
+    from fhir_gateway.errors import NotOpenError
+
+    with pytest.raises(NotOpenError):
+        api.gateway.operations.everything(Principal("payer", "P", "p"), "x", [("start", "2026")], BASE)
 
 
 def test_a_referrer_gets_what_it_may_see_and_every_resource_is_noted(fresh: Api) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Final, Literal, NamedTuple
 
 from fhir_gateway.store.errors import SearchValueError, UnknownModifierError, UnknownParameterError
 from fhir_gateway.store.search.composites import Meeting
+from fhir_gateway.store.search.dates import Range
 from fhir_gateway.store.search.index import COLUMNS, SearchIndex
-from fhir_gateway.store.search.values import MODIFIERS, ReferenceValue, TokenValue, Value, parts, reference, tuples
+from fhir_gateway.store.search.values import MODIFIERS, DateValue, ReferenceValue, TokenValue, Value, parts, reference, tuples
 from profiles.searchparameters import SearchParameter
 
 DEFAULT_COUNT: Final = 50
@@ -135,18 +136,13 @@ def in_compartment(query: SearchQuery, type: str, id: str, codes: Sequence[str],
     known = (index or SearchIndex.load()).parameters(query.type)
     first, *others = [known[code] for code in codes]
     within = Condition(first, "", (ReferenceValue(type, id),), tuple(others), within=True)
-    return SearchQuery(
-        query.type,
-        (within, *query.conditions),
-        query.count,
-        query.cursor,
-        query.sort,
-        query.summary,
-        query.total,
-        query.ignored,
-        query.used,
-        query.includes,
-    )
+    return replace(query, conditions=(within, *query.conditions))
+
+
+def during(query: SearchQuery, code: str, span: Range, index: SearchIndex | None = None) -> SearchQuery:
+    """The query narrowed to what has a date, or a period, by this parameter of which any part lies in a span."""
+    parameter = (index or SearchIndex.load()).parameters(query.type)[code]
+    return replace(query, conditions=(*query.conditions, Condition(parameter, "", (DateValue("ap", span),))))
 
 
 class _Reader:

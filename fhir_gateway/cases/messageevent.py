@@ -5,7 +5,8 @@ Source: DOMAIN 1.2 (BSeR: HL7 v2 table 0003), 1.3 (pan-Canadian eReferral, NHS B
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from collections.abc import Iterator
+from typing import Final, Literal, NamedTuple
 
 from fhir_gateway.cases.evidence import codings
 from fhir_gateway.cases.model import Json
@@ -50,6 +51,23 @@ BARS: Final[dict[tuple[str, str], Event]] = {
 }
 # MessageHeader.event that speaks of one appointment which will not be, → what its status becomes.
 CALLED_OFF: Final = {"S15": "cancelled", "S26": "noshow"}
+
+
+class Saying(NamedTuple):
+    """A way to say that something has happened. system: "" where the code alone says it. reason: the code that MessageHeader.reason must have, "" for none."""
+
+    event: Event
+    system: str
+    code: str
+    reason: str = ""
+
+
+def sayings() -> Iterator[Saying]:
+    """Every way `event_of` understands."""
+    yield from (Saying(event, MESSAGE_EVENTS, event) for event in OWN)
+    yield from (Saying(event, V2_EVENTS, code) for code, event in V2.items())
+    yield from (Saying(event, BARS_EVENTS, code, reason) for (code, reason), event in BARS.items())
+    yield from (Saying(event, "", code) for code, event in EREFERRAL.items())
 
 
 def event_of(header: Json) -> Event | None:

@@ -6,6 +6,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any, Final
 
+from fhir_gateway.cases.messageevent import OWN, Saying, sayings
 from fhir_gateway.pipeline import Gateway
 from fhir_gateway.validation.types import TYPES
 from profiles import searchparameters
@@ -24,6 +25,11 @@ OPERATIONS: Final[dict[str, tuple[str, ...]]] = {
 EVERY_TYPE: Final = ("meta", "meta-add", "meta-delete", "validate")
 SYSTEM_OPERATIONS: Final = ("meta", "process-message")
 """Type → operations on it, those on every type, those on none; profiles/operationdefinition has the definition of each."""
+TRANSPORT: Final = "http://terminology.hl7.org/CodeSystem/message-transport"
+MESSAGES: Final = (
+    "Message Bundles about a referral, answered at once by a message Bundle. The same message, known by Bundle.identifier or MessageHeader.id, gets the same"
+    " answer however late it comes again. MessageHeader.event (eventCoding, or eventUri as `system#code`) is one of:"
+)
 SERVED_SINCE: Final = "2026-11-22"
 
 
@@ -48,7 +54,30 @@ def statement(base: str, gateway: Gateway) -> Json:
                 "operation": [_operation(name) for name in SYSTEM_OPERATIONS],
             }
         ],
+        "messaging": [
+            {
+                "endpoint": [{"protocol": {"system": TRANSPORT, "code": "http"}, "address": f"{base}/$process-message"}],
+                "documentation": _messages(),
+            }
+        ],
     }
+
+
+@cache
+def _messages() -> str:
+    """Which messages are taken, as markdown. In words, since `supportedMessage` (0..*) names MessageDefinitions: of ours there are none, and of those of the
+    guides that name these events not everything is done. No `reliableCache`: it is a number of minutes, and what came is never forgotten.
+    """
+    lines = [MESSAGES, ""]
+    for event in OWN:
+        said = [saying for saying in sayings() if saying.event == event]
+        lines.append(f"- {event}: {', '.join(_said(one) for one in said)}")
+    return "\n".join(lines)
+
+
+def _said(saying: Saying) -> str:
+    code = f"`{saying.system}#{saying.code}`" if saying.system else f"`{saying.code}` of any system"
+    return f"{code} with MessageHeader.reason `{saying.reason}`" if saying.reason else code
 
 
 def smart_configuration(gateway: Gateway) -> Json:

@@ -124,10 +124,9 @@ def operations() -> str:
 def _said() -> dict[str, list[str]]:
     """Event → the codes that mean it elsewhere."""
     said: dict[str, list[str]] = {event: [] for event in messageevent.OWN}
-    for code, event in (*messageevent.V2.items(), *messageevent.EREFERRAL.items()):
-        said[event].append(f"`{code}`")
-    for (code, reason), event in messageevent.BARS.items():
-        said[event].append(f"`{code}` ({reason})")
+    for saying in messageevent.sayings():
+        if saying.system != messageevent.MESSAGE_EVENTS:
+            said[saying.event].append(f"`{saying.code}`" + (f" ({saying.reason})" if saying.reason else ""))
     return said
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fhir_gateway.cases.messageevent import event_of
 from fhir_gateway.validation import decode, encode, shapes, validate
 from fhir_gateway.validation.types import TYPES
 from profiles import searchparameters
 from tests.rest.conftest import BASE, Api, running
+from tests.rest.test_cases import patient
+from tests.rest.test_messages import Sender
 
 SAMPLES: dict[str, Any] = {
     "boolean": True, "decimal": 1, "integer": 1, "positiveInt": 1, "unsignedInt": 1, "code": "x", "string": "x", "markdown": "x", "id": "x",
@@ -182,6 +186,38 @@ def test_both_kinds_of_bundle_claimed_are_done(server: Api, rest: dict[str, Any]
         assert decode(response.content)["entry"][0]["response"]["status"] == "201 Created"
 
 
+CLAIM = re.compile(r"`(?:([^`#]+)#)?([^`]+)`( of any system)?(?: with MessageHeader\.reason `(\w+)`)?")
+
+
+def test_every_message_claimed_is_taken_where_it_is_said_to_be(server: Api) -> None:
+    (messaging,) = decode(server.get("/fhir/metadata").content)["messaging"]
+    ((address, protocol),) = [(one["address"], one["protocol"]["code"]) for one in messaging["endpoint"]]
+    assert (address, protocol) == (f"{BASE}/$process-message", "http")
+    lines = re.findall(r"^- ([a-z]+): (.+)$", messaging["documentation"], re.MULTILINE)
+    claims = [(event, *claim.groups()) for event, line in lines for claim in CLAIM.finditer(line)]
+    assert [event for event, _ in lines] == ["new", "modify", "cancel", "status", "records", "appointment"] and len(claims) == 35
+    held = Sender(server)
+    held.sends("new", held.referral())
+    for event, system, code, anyone, reason in claims:
+        assert bool(system) != bool(anyone)
+        said, hospital = {"system": system or "urn:x:y", "code": code}, Sender(server) if event in ("new", "cancel") else held
+        if event == "cancel":
+            hospital.sends("new", hospital.referral())
+        about = hospital.referral() if event != "records" else {**instance("Observation"), "subject": hospital.referral()["subject"]}
+        if event == "appointment":
+            about = instance("Appointment") | {"basedOn": [{"reference": f"ServiceRequest/{hospital.held()['id']}"}]}
+        sent = hospital.message(said, about, patient(hospital.mrn), at="2026-09-11T10:00:00Z")
+        header = sent["entry"][0]["resource"]
+        header |= {"reason": {"coding": [{"system": "urn:x:y", "code": reason}]}} if reason else {}
+        answer = server.post(address, sent)
+        assert answer.status_code == 200, (event, code, answer.text)
+        assert decode(answer.content)["entry"][0]["resource"]["response"]["code"] == "ok"
+        assert hospital.state() == "cancelled" or event != "cancel"
+        if system and not reason:
+            assert event_of({"eventUri": f"{system}#{code}"}) == event
+    assert server.post(address, Sender(server).message({"system": "urn:x:y", "code": "unheard-of"})).status_code == 422
+
+
 EVERY_TYPE = {"validate", "meta", "meta-add", "meta-delete"}
 
 
@@ -226,7 +262,7 @@ def test_operations_on_one_type_answer(server: Api) -> None:
     from tests import messages
 
     server.v2(messages.referral("META-1", mrn="META-1"))
-    (case,) = [r for r in server.found("ServiceRequest") if "identifier" in r]
+    (case,) = server.found("ServiceRequest", "subject:Patient.identifier=META-1")
     for method in ("GET", "POST"):
         answer = server.ask(method, f"/fhir/ServiceRequest/{case['id']}/$completeness")
         assert decode(answer.content)["resourceType"] == "GuidanceResponse"

@@ -13,7 +13,7 @@ from fhir_gateway.pipeline.checklists import widened
 from fhir_gateway.pipeline.looks import Looks, looks_of, shown
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Stored, Transaction
-from fhir_gateway.store.search import Page, SearchQuery, in_compartment, parse_query
+from fhir_gateway.store.search import Page, SearchQuery, at_home, in_compartment, parse_query
 from fhir_gateway.validation import Issue
 from profiles import searchparameters
 from profiles.compartments import PATIENT
@@ -29,7 +29,7 @@ def searched(
     """
     pairs = widened(type, pairs)
     looks, used = looks_of(pairs), sized(pairs, settings)
-    query = parse_query(type, used, lenient=lenient)
+    query = at_home(parse_query(type, used, lenient=lenient), base)
     place = type
     if patient is not None:
         query, place = in_compartment(query, "Patient", patient, compartment_of(type)), f"Patient/{patient}/{type}"

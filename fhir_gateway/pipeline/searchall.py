@@ -14,7 +14,7 @@ from fhir_gateway.pipeline.looks import looks_of
 from fhir_gateway.pipeline.search import address, laid_out, sized
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Stored, Transaction
-from fhir_gateway.store.search import SearchQuery, parse_query
+from fhir_gateway.store.search import SearchQuery, at_home, parse_query
 from fhir_gateway.validation import Issue
 from fhir_gateway.validation.types import TYPES
 
@@ -35,7 +35,7 @@ def searched_over(tx: Transaction, pairs: Pairs, base: str, settings: Settings, 
     types = _types(pairs)
     asked = [(name, value) for name, value in pairs if name not in ("_type", "_cursor")]
     looks, used = looks_of(asked), sized(asked, settings)
-    queries = [parse_query(type, used, lenient=lenient) for type in types]
+    queries = [at_home(parse_query(type, used, lenient=lenient), base) for type in types]
     first = queries[0]
     total = sum(tx.search(query.type, replace(query, summary="count", includes=())).total or 0 for query in queries) if _counted(first) else None
     found = Found([], None) if first.only_count else page_over(tx, queries, *resumed(pairs, len(types)))

@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from fhir_gateway.store.search.index import SearchIndex
 from fhir_gateway.store.search.page import Page
-from fhir_gateway.store.search.query import SearchQuery, during, in_compartment, parse_query
+from fhir_gateway.store.search.query import SearchQuery, at_home, during, in_compartment, parse_query
 
-__all__ = ["Page", "SearchIndex", "SearchQuery", "during", "in_compartment", "parse_query"]
+__all__ = ["Page", "SearchIndex", "SearchQuery", "at_home", "during", "in_compartment", "parse_query"]

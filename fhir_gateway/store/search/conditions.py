@@ -16,7 +16,7 @@ from fhir_gateway.store.search.dates import moment
 from fhir_gateway.store.search.extract import fold
 from fhir_gateway.store.search.index import KINDS
 from fhir_gateway.store.search.query import Chain, Composite, Condition, Has, Missing, Narrowing
-from fhir_gateway.store.search.values import DateValue, NumberValue, ReferenceValue, TextValue, TokenValue, Value
+from fhir_gateway.store.search.values import DateValue, NumberValue, ReferenceValue, Single, TextValue, TokenValue, UriValue, Value
 from fhir_gateway.store.text import fit
 
 _LAST: Final = "\U0010ffff"
@@ -100,7 +100,7 @@ def split(condition: Narrowing, type: str) -> tuple[AnyForm, list[Any]]:
 
 def _plain(condition: Condition) -> tuple[Form, list[Any]]:
     point = condition.parameter.code == "_lastUpdated"
-    parts = [_part(condition, value, point) for value in condition.values]
+    parts = [part for value in condition.values for part in _parts(condition, value, point)]
     suffix = f":{condition.modifier}" if condition.modifier in ("identifier", "of-type") else ""
     kind = "token" if condition.modifier == "identifier" else condition.parameter.kind
     names = tuple(f"{parameter.name}{suffix}" for parameter in (condition.parameter, *condition.also))
@@ -273,7 +273,14 @@ def _any(form: Form, columns: Any, names: Iterator[str]) -> Clause:
     return or_(*(FORMS[name](columns, [bindparam(next(names)) for _ in range(count)]) for name, count in form.alternatives))
 
 
-def _part(condition: Condition, value: Value, point: bool) -> tuple[str, tuple[Any, ...]]:
+def _parts(condition: Condition, value: Value, point: bool) -> list[tuple[str, tuple[Any, ...]]]:
+    if not isinstance(value, UriValue):
+        return [_part(condition, value, point)]
+    found: list[tuple[str, tuple[Any, ...]]] = [("code", (address,)) for address in value.exact]
+    return [*found, ("address", (value.begins, value.begins + _LAST))] if value.begins else found
+
+
+def _part(condition: Condition, value: Single, point: bool) -> tuple[str, tuple[Any, ...]]:
     match value:
         case TokenValue():
             return _token(value)
@@ -344,6 +351,7 @@ FORMS: Final[dict[str, Callable[[Any, list[Any]], Clause]]] = {
     "system": lambda c, b: _clause(c.system == b[0]),
     "code without system": lambda c, b: and_(c.code == b[0], c.system == ""),
     "code in system": lambda c, b: and_(c.code == b[0], or_(c.system == b[1], c.system.is_(None))),
+    "address": lambda c, b: and_(c.code >= b[0], c.code < b[1]),
     "text": lambda c, b: and_(c.text >= b[0], c.text < b[1]),
     "target": lambda c, b: _clause(c.target == b[0]),
     "typed target": lambda c, b: and_(c.target == b[0], c.target_type == b[1]),

@@ -11,12 +11,15 @@ from fhir_gateway.store.errors import SearchValueError, UnknownModifierError, Un
 from fhir_gateway.store.search.composites import Meeting
 from fhir_gateway.store.search.dates import Range
 from fhir_gateway.store.search.index import COLUMNS, SearchIndex
-from fhir_gateway.store.search.values import MODIFIERS, DateValue, ReferenceValue, TokenValue, Value, parts, reference, tuples
+from fhir_gateway.store.search.references import local
+from fhir_gateway.store.search.values import MODIFIERS, DateValue, ReferenceValue, TokenValue, UriValue, Value, parts, reference, tuples
 from profiles.searchparameters import SearchParameter
 
 DEFAULT_COUNT: Final = 50
 MOST: Final = 1000
 """`_count` above this is cut to it (3.1.1.6: the server may return fewer)."""
+MOST_VALUES: Final = 800
+"""Values of all parameters together: a statement takes no more than it can be compiled with (SQLite: an expression 1,000 deep)."""
 DEEPEST: Final = 4
 """Links of a chain. Each is a join; real questions need two."""
 
@@ -145,6 +148,45 @@ def during(query: SearchQuery, code: str, span: Range, index: SearchIndex | None
     return replace(query, conditions=(*query.conditions, Condition(parameter, "", (DateValue("ap", span),))))
 
 
+def at_home(query: SearchQuery, base: str) -> SearchQuery:
+    """The query with references that name a resource by its whole address under `base` read as those of this server (3.1.1.4.12)."""
+    return replace(query, conditions=tuple(_at_home(one, f"{base}/") for one in query.conditions)) if base else query
+
+
+def _at_home(asked: Narrowing, base: str) -> Narrowing:
+    match asked:
+        case Condition(values=values) if any(isinstance(value, ReferenceValue) and value.target.startswith(base) for value in values):
+            return replace(asked, values=tuple(_local(value, base) for value in values))
+        case Composite(values=together):
+            return replace(asked, values=tuple(tuple(_local(value, base) for value in one) for one in together))
+        case Chain(options=options):
+            return replace(asked, options=tuple((target, _at_home(inner, base)) for target, inner in options))
+        case Has(inner=inner):
+            return replace(asked, inner=_at_home(inner, base))
+    return asked
+
+
+def _local(value: Value, base: str) -> Value:
+    here = local(value.target.removeprefix(base)) if isinstance(value, ReferenceValue) else None
+    return value if here is None else ReferenceValue(*here)
+
+
+def _size(asked: Narrowing) -> int:
+    """How many values are compared. Ids are looked up as one list."""
+    match asked:
+        case Condition(parameter=parameter) if parameter.code == "_id":
+            return 1
+        case Condition(values=values):
+            return sum(max(1, len(value.exact)) if isinstance(value, UriValue) else 1 for value in values)
+        case Composite(meetings=meetings, values=together):
+            return len(meetings) * sum(map(len, together))
+        case Chain(options=options):
+            return sum(_size(inner) for _, inner in options)
+        case Has(inner=inner):
+            return _size(inner)
+    return 1
+
+
 class _Reader:
     """One query being read."""
 
@@ -174,6 +216,8 @@ class _Reader:
                 continue
             if name != "_cursor":
                 used.append((name, text))
+        if (size := sum(map(_size, conditions))) > MOST_VALUES:
+            raise SearchValueError(f"A search compares {MOST_VALUES} values at most, not {size}: ask in several searches", self.type)
         return SearchQuery(
             self.type,
             tuple(conditions),

@@ -70,7 +70,7 @@ STANDING: Final[dict[str, tuple[ItemState, str]]] = {
 def verdict(e: Entry, supply: Input, item: Requirement, docket: Docket) -> Verdict:
     """Judge one record for one item."""
     confirmed, against = docket.said(e, item)
-    objection = RETRACTED if e.reference in docket.withdrawn else _standing(e, supply)
+    objection = RETRACTED if e.reference in docket.withdrawn else _standing(e, supply, docket)
     if not objection and against:
         objection = ("not-acceptable", against)
     if not objection and not confirmed:
@@ -82,7 +82,7 @@ def verdict(e: Entry, supply: Input, item: Requirement, docket: Docket) -> Verdi
     return age(e, supply, docket)
 
 
-def _standing(e: Entry, supply: Input) -> tuple[ItemState, str] | None:
+def _standing(e: Entry, supply: Input, docket: Docket) -> tuple[ItemState, str] | None:
     """The status as the sender gives it; a checklist may accept more (a preliminary marrow) or less."""
     wanted = supply.statuses or ACCEPTABLE.get(e.type)
     if wanted is None:
@@ -90,7 +90,8 @@ def _standing(e: Entry, supply: Input) -> tuple[ItemState, str] | None:
     if e.status in wanted:
         return None
     if e.type == "Consent" and e.status in ("inactive", "rejected"):
-        return "not-acceptable", "consent-withdrawn"
+        about = permission.speaks(e.resource, docket.sources, docket.clinic, docket.policy.purposes)
+        return "not-acceptable", "consent-withdrawn" if about else "consent-not-covering"
     return STANDING.get(e.status, ("received", "status-unknown"))
 
 

@@ -235,7 +235,7 @@ def _preference(one: Verdict) -> tuple[object, ...]:
 
 def _next_change(items: tuple[Judgement, ...], checklist: Checklist, docket: Docket) -> datetime | None:
     """The first midnight at which an item, a decision, a due date or an age in a condition may turn."""
-    days = {day for item in items for day in item.changes}
+    days = {day for item in items for day in item.changes} | set(docket.case.not_billed.turns)
     days |= {plus(item.due, 1) for item in items if item.due and item.open}
     if any(item.condition and "age" in item.condition.expression.variables for item in checklist.items):
         days.add(plus(docket.today, 1))

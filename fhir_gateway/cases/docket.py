@@ -52,7 +52,8 @@ class Docket:
             *(identity(x) for x in walk(case.referral, "requester")), {r.sender.casefold() for r in case.records if r.sender}
         )
         self.clinic = policy.clinic | frozenset().union(*(identity(x) for x in walk(case.referral, "performer")))
-        self.plans = Plans.of({e.reference: e.resource for e in live if e.type == "Coverage"}, self.anchor, at, self.clinic)
+        held = {e.reference: e.resource for e in live if e.type == "Coverage" and e.reference not in case.not_billed.coverages}
+        self.plans = Plans.of(held, self.anchor, at, self.clinic)
         self.of_another_service = of_another_service(
             {e.reference: e.resource for e in live if e.type in ("Claim", "ClaimResponse")}, f"ServiceRequest/{case.referral.get('id')}"
         )

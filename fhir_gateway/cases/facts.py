@@ -72,6 +72,8 @@ def facts(case: CaseFile, entries: Iterable[Entry], questions: Iterable[str], at
     live = [e for e in entries if e.status not in GONE]
     found = diagnoses(case)
     values: dict[str, Any] = {question: [] for question in questions} | given(live)
+    if case.not_billed.alone:
+        values["self-pay"] = True
     return values | {
         "patient": case.patient,
         "referral": case.referral,
@@ -102,7 +104,7 @@ def given(entries: Iterable[Entry]) -> dict[str, Any]:
 
 
 def pays_alone(values: Mapping[str, Any]) -> bool:
-    """No plan is to be billed: a Coverage says self-pay, or the question `self-pay` was answered yes."""
+    """No plan is to be billed: a Coverage says self-pay, the question `self-pay` was answered yes, or a Consent forbids to tell any (which `facts` answers)."""
     return values.get("self-pay") is True or any(self_pay(coverage) for coverage in values["coverages"])
 
 

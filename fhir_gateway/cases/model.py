@@ -49,6 +49,18 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class NotBilled:
+    """Plans the patient forbids to be told of this service (Consent). alone: none is left that may be told. coverages: references of those that may not.
+
+    turns: days ahead on which this changes by itself.
+    """
+
+    alone: bool = False
+    coverages: frozenset[str] = frozenset()
+    turns: tuple[date, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class CaseFile:
     """One case as stored. tasks: Tasks that are `partOf` the coordination Task (requests, waivers, judgements on records)."""
 
@@ -60,6 +72,7 @@ class CaseFile:
     tasks: tuple[Json, ...] = ()
     source: str | None = None
     """Id of the raw message the referral came in."""
+    not_billed: NotBilled = NotBilled()
 
 
 @dataclass(frozen=True, slots=True)

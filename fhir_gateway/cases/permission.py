@@ -12,11 +12,10 @@ from typing import Any, Final
 from fhir_gateway.cases.days import span
 from fhir_gateway.cases.evidence import Entry, codings, walk
 from fhir_gateway.cases.model import Json, Moment
+from profiles.restriction import OPT_OUT, SOURCE_ROLES
 
 # Actor roles that name who gives the records and who gets them (v3-ParticipationType, v3-RoleClass, v3-RoleCode).
-SOURCE_ROLES: Final = frozenset({"CST", "INF", "AUT", "ENT", "PROV", "DIST"})
-RECIPIENT_ROLES: Final = frozenset({"PRCP", "IRCP", "REFT", "RESPRSN"})
-OPT_OUT: Final = frozenset({"OPTOUT", "OPTOUTE"})
+RECIPIENT_ROLES: Final = frozenset({"PRCP", "IRCP", "REFT", "RESPRSN", "PAYOR", "UNDWRT"})
 
 # Reasons that settle nothing: an older consent may still permit.
 UNDECIDED: Final = frozenset({"consent-not-covering", "consent-lapsed", "consent-not-yet-in-force", "unsigned", "retracted"})
@@ -33,7 +32,7 @@ def says(entry: Entry, sources: Collection[str], clinic: Collection[str], purpos
     root = resource.get("provision")
     if not isinstance(root, dict):
         return None
-    if not _covers(root, sources, clinic, purposes):
+    if not speaks(resource, sources, clinic, purposes):
         return "consent-not-covering"
     permits = root.get("type") != "deny"
     for exception in _nested(root, not permits):
@@ -41,6 +40,12 @@ def says(entry: Entry, sources: Collection[str], clinic: Collection[str], purpos
         if _covers(rule, sources, clinic, purposes) and _in_force(rule, at) and not _narrower(rule):
             permits = kind
     return None if permits else "consent-denied"
+
+
+def speaks(resource: Json, sources: Collection[str], clinic: Collection[str], purposes: Collection[str]) -> bool:
+    """Is the Consent about this referral's records at all, in force or withdrawn? One about what the health plan is told is not."""
+    root = resource.get("provision")
+    return not isinstance(root, dict) or (_covers(root, sources, clinic, purposes) and not _of_plans(root))
 
 
 def identity(element: Any) -> set[str]:
@@ -84,6 +89,12 @@ def _in_force(rule: Json, at: Moment) -> bool:
     begins, ends = (next(iter(walk(rule, f"period.{end}")), None) for end in ("start", "end"))
     first, last = span(begins, at.zone), span(ends, at.zone)
     return (first is None or first.low <= at.today) and (last is None or last.high >= at.today)
+
+
+def _of_plans(rule: Json) -> bool:
+    """A rule about insurance alone says nothing of the records."""
+    named = [str(name) for name in walk(rule, "data.reference.reference")]
+    return bool(named) and all(name.startswith("Coverage/") for name in named)
 
 
 def _narrower(rule: Json) -> bool:

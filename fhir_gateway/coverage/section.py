@@ -71,9 +71,10 @@ def check(item: Json, coverage: Json, at: Moment) -> str | None:
 
 
 def plans_of(file: CaseFile, flat: Json, at: Moment, clinic: frozenset[str]) -> Plans:
-    """The Coverages of a case as they pay on the day of its appointment, or today."""
+    """The Coverages of a case as they pay on the day of its appointment, or today; without those whose plan is not to be told."""
     day = span(flat["case"].get("appointment"), at.zone)
-    held = {r.reference: r.resource for r in file.records if r.resource.get("resourceType") == "Coverage"}
+    told = (r for r in file.records if r.reference not in file.not_billed.coverages)
+    held = {r.reference: r.resource for r in told if r.resource.get("resourceType") == "Coverage"}
     return Plans.of(held, day.low if day else at.today, at, clinic)
 
 

@@ -6,6 +6,7 @@ A payer without such a way is asked by hand; its answer is entered (`pipeline.au
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -21,6 +22,7 @@ from fhir_gateway.pipeline.delivery import Delivery, Later, Outcome, Unsendable
 from fhir_gateway.pipeline.intake import FHIR_TYPE
 from fhir_gateway.pipeline.payerfhir import sign_in
 from fhir_gateway.pipeline.payers import kept_answer, organizations
+from fhir_gateway.pipeline.restrictions import may_tell
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Circuit, Job, Stored, Transaction
@@ -65,6 +67,7 @@ class Authorisations:
         payer = self._payer(tx, claim)
         if payer is None or payer.fhir is None:
             raise Unsendable("the payer is not asked over FHIR (any more)")
+        self._allowed(tx, claim, coverages, now)
         held = tx.payers.circuit(payer.name)
         if (until := circuit.rests(held.failures, held.rests_until, now)) is not None:
             raise Later(until)
@@ -106,11 +109,21 @@ class Authorisations:
         if claim is None or claim.deleted:
             return
         payer = self._payer(tx, claim)
-        if outcome.retry_at is None and payer is not None:
+        if outcome.retry_at is None and not outcome.final and payer is not None:  # what is final was never sent, or was answered
             held = tx.payers.circuit(payer.name)
             tx.payers.answered(Circuit(held.payer, *circuit.after_failure(held.failures, now)))
         if gone and job.payload["time"]:
             self._again(tx, job, claim, now)
+
+    def _allowed(self, tx: Transaction, claim: Stored, coverages: Sequence[Stored], now: datetime) -> None:
+        """Raises Unsendable when the patient pays alone by now, or wants one of the plans not to be told."""
+        service = str(next(iter(walk(claim.resource, "referral.reference")), ""))
+        case = tx.cases.get(service) if service else None
+        moment = self.casework.moment(now)
+        if (case and case.self_pay) or not all(
+            may_tell(tx, one, self.casework.payers, moment, about=(service, claim.reference)) for one in coverages
+        ):
+            raise Unsendable("the patient wants this plan not to be told")
 
     def _payer(self, tx: Transaction, claim: Stored) -> Payer | None:
         coverages = tx.resources.read_many(walk(claim.resource, "insurance.coverage.reference")).values()

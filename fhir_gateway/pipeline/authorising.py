@@ -25,6 +25,7 @@ from fhir_gateway.pipeline import writes
 from fhir_gateway.pipeline.authorisations import queue
 from fhir_gateway.pipeline.casefile import Held, assemble
 from fhir_gateway.pipeline.casework import Casework
+from fhir_gateway.pipeline.restrictions import restricted
 from fhir_gateway.pipeline.sniff import media_type
 from fhir_gateway.pipeline.steps import legal, step
 from fhir_gateway.pipeline.translate import translated
@@ -157,7 +158,8 @@ class Authorising:
         now = self.clock()
         flat, _ = self.casework.answer(staff, case, now)
         moment = self.casework.moment(now)
-        plans = plans_of(held.file, flat, moment, self.casework.policy.clinic)
+        file = restricted(staff, held.file, self.casework.payers, moment)
+        plans = plans_of(file, flat, moment, self.casework.policy.clinic)
         first = next(iter(sorted(plans.first)), None)
         plan = plans.held[first] if first else {}
         payor = next(iter(plan.get("payor") or ()), {"display": "payer not named"})

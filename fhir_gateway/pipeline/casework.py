@@ -36,6 +36,7 @@ from fhir_gateway.pipeline.merging import reciprocate
 from fhir_gateway.pipeline.notices import notice
 from fhir_gateway.pipeline.payers import Payers
 from fhir_gateway.pipeline.rereading import reread
+from fhir_gateway.pipeline.restrictions import restricted
 from fhir_gateway.pipeline.results import After, Judged
 from fhir_gateway.pipeline.subscriptions import requested
 from fhir_gateway.pipeline.wishes import wished
@@ -140,6 +141,7 @@ class Casework:
         if held is None:
             return None
         held = self._followed(tx, case, held, at)
+        held = replace(held, file=restricted(tx, held.file, self.payers, self.moment(at)))
         choice, checklist, evaluation = self._evaluated(held.file, self.checklists.current(tx), at)
         task = held.task
         if evaluation.event and task is not None:
@@ -223,8 +225,9 @@ class Casework:
         if held is None:
             raise NotFoundError("There was no such case then")
         lists = self.checklists.current(tx) if as_of is None else self.checklists.at(tx, as_of)
-        choice, checklist, evaluation = self._evaluated(held.file, lists, as_of or now)
-        return self._told(tx, evaluation, checklist, held.file, choice.name, as_of or now), checklist
+        file = restricted(tx.on_behalf_of(GATEWAY), held.file, self.payers, self.moment(as_of or now))
+        choice, checklist, evaluation = self._evaluated(file, lists, as_of or now)
+        return self._told(tx, evaluation, checklist, file, choice.name, as_of or now), checklist
 
     def _told(self, tx: Transaction, evaluation: Evaluation, checklist: Checklist, file: CaseFile, group: str, at: datetime) -> Json:
         """The flat answer with the case's route and what a clerk reads of its money."""

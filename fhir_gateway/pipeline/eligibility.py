@@ -15,7 +15,7 @@ from fhir_gateway.coverage import circuit
 from fhir_gateway.coverage.rules import serviced, valid_until
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.delivery import Delivery, Later, Outcome, Unsendable
-from fhir_gateway.pipeline.enquiry import Asking, asking, error, frame
+from fhir_gateway.pipeline.enquiry import Asking, asking, error, frame, withheld
 from fhir_gateway.pipeline.payerchannels import CHANNELS, AnswerError
 from fhir_gateway.pipeline.payers import kept_answer
 from fhir_gateway.security.principal import Principal
@@ -49,6 +49,8 @@ class Enquiries:
     def prepare(self, tx: Transaction, job: Job, now: datetime) -> list[Delivery]:
         """The question in bytes. Raises Later while the payer rests, Unsendable where there is no way to ask."""
         asked = self.asked(tx, job, now)
+        if withheld(tx, asked, self.casework.payers):
+            raise Unsendable("the patient wants this plan not to be told")
         held = tx.payers.circuit(asked.payer.name)
         if (until := circuit.rests(held.failures, held.rests_until, now)) is not None:
             raise Later(until)

@@ -15,7 +15,8 @@ from fhir_gateway.cases.model import Moment
 from fhir_gateway.coverage.payer import UNKNOWN, Payer
 from fhir_gateway.coverage.rules import Question, answered, head
 from fhir_gateway.pipeline.payers import Payers
-from fhir_gateway.security.principal import Principal
+from fhir_gateway.pipeline.restrictions import may_tell
+from fhir_gateway.security.principal import GATEWAY, Principal
 from fhir_gateway.store import Stored, Transaction
 from fhir_gateway.store.search import parse_query
 from profiles.eligibility import CHANNEL, COVERAGE_CHECKED, REJECTIONS, WHO_FIXES
@@ -28,6 +29,8 @@ KIND: Final = "eligibility"
 """Kind of the outbox job that asks a payer."""
 NOT_FOUND: Final = ("75", "Subscriber/Insured Not Found", "No member with these data is known here; compare the member number with the card")
 """X12 element 901 (DOMAIN 4.2), what it is called, and what to do."""
+
+WITHHELD: Final = "The payer was not asked: the patient pays without this plan, or wants it not to be told. Settle the cost with the patient."
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +97,19 @@ def _answer(tx: Transaction, stored: Stored, payers: Payers, at: Moment) -> Stor
         code, display, text = NOT_FOUND
         return writer.resources.create(error(asked, code, display, text, "referrer", "rules"))
     if asked.payer.channel != "rules":
+        if withheld(tx, asked, payers):
+            return writer.resources.create(error(asked, "", "", WITHHELD, "clinic", asked.payer.channel))
         queued = writer.resources.create(frame(asked, asked.payer.channel))
         tx.outbox.put(KIND, key, {"request": stored.id, "response": queued.id, "payer": asked.payer.name})
         return queued
     question = Question({**stored.resource, "insurer": insurer(asked), "patient": _subject(asked)}, asked.coverages, asked.payer, at)
     return writer.resources.create(answered(question))
+
+
+def withheld(tx: Transaction, asked: Asking, payers: Payers) -> bool:
+    """Does the patient want one of the plans not to be told?"""
+    held = tx.on_behalf_of(GATEWAY).resources.read_many([name for name, _ in asked.coverages])
+    return not all(may_tell(tx, coverage, payers, asked.at) for coverage in held.values())
 
 
 def _subject(asked: Asking) -> Json:

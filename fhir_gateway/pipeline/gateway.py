@@ -122,7 +122,7 @@ class Gateway:
         with self.store.snapshot(GATEWAY) as tx:
             held, known = tx.payers.list(), list(self.casework.payers.all(tx).values())
         if held or self.settings.payers is not None:
-            self.store.knows_payers(resolver(lambda: known))
+            self.store.knows_payers(resolver(lambda: known), self.settings.zone)
 
     def stop(self) -> None:
         """Close the database."""

@@ -28,11 +28,12 @@ from fhir_gateway.security.principal import GATEWAY
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Job, Store, Transaction
 from fhir_gateway.store.ids import new_id
+from fhir_gateway.store.payerview.projection import TURN
 
 Json = dict[str, Any]
 Prepare = Callable[[Transaction, Job, Settings], list[Delivery]]
 
-LOCAL: Final = ("remind", "escalate", checks.KIND)
+LOCAL: Final = ("remind", "escalate", checks.KIND, TURN)
 LEASE_FACTOR: Final = 20
 """A lease lasts this many times as long as one sending may take: a batch of slow partners ends within it, a worker that died is not missed for long."""
 FIRST_WAIT: Final = 10.0
@@ -161,7 +162,10 @@ class Outgoing:
         now = self.clock()
 
         def work(tx: Transaction) -> None:
-            if job.kind == checks.KIND:
+            if job.kind == TURN:
+                if tx.outbox.done(job.pk, self.name):
+                    tx.shares.settle(job.payload["patient"])
+            elif job.kind == checks.KIND:
                 if tx.outbox.done(job.pk, self.name):
                     with suppress(NotFoundError, ConflictError):  # the case or its insurance went while this waited
                         self.casework.check(tx, job.payload["case"], now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -44,9 +44,9 @@ class Store:
         self._trail = AuditTrail(self._write_acts)
         self.dialect = self._database.dialect
 
-    def knows_payers(self, payer_of: PayerOf | None) -> None:
-        """Say which payer some payors mean; without it, or with None, no payer is shown anything that is written from now on."""
-        self._shares.payer_of = payer_of
+    def knows_payers(self, payer_of: PayerOf | None, zone: tzinfo = UTC) -> None:
+        """Say which payer some payors mean; without it, or with None, no payer is shown anything that is written from now on. zone: the clinic's."""
+        self._shares.payer_of, self._shares.zone = payer_of, zone
 
     def upgrade(self) -> None:
         """Bring the tables to the version this program was written for; several processes may do so at once."""

@@ -19,7 +19,7 @@ from profiles.conceptmaps import Tables
 
 _EVENT: Final = re.compile(r"([A-Z]\d\d)?", re.ASCII)
 ENVELOPE: Final = frozenset({"SFT", "EVN", "MSA", "ERR"})
-MAPPING_VERSION: Final = "2"
+MAPPING_VERSION: Final = "3"
 """Raised when the same message would map to something else, so that stored messages can be mapped again."""
 
 

@@ -174,3 +174,23 @@ def test_the_referral_is_known_by_its_number_whatever_the_control_id():
 def test_the_referring_doctor_of_the_visit_is_the_requester_when_no_provider_segment_names_one():
     result = mapped(PID, "RF1|P", "PV1|1|O||||||1234567893^Stone^Kim^^^^^^^^^^NPI", event="REF^I12")
     assert pointed(result, request(result)["requester"])["name"][0]["family"] == "Stone"
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "status", "rule"),
+    [
+        ("110^Request to restrict^HL70496", "A", "active", "deny"),
+        ("110^Request to restrict^HL70496", "X", "inactive", "deny"),
+        ("HPAYMT^Tell the plan^L", "A", "active", "permit"),
+        ("HPAYMT^Tell the plan^L", "R", "active", "deny"),
+        ("HPAYMT^Tell the plan^L", "X", "active", "deny"),
+        ("HPAYMT^Tell the plan^L", "P", "proposed", None),
+    ],
+)
+def test_a_consent_about_the_plan_is_no_release_of_records(kind, said, status, rule):
+    found = only(
+        mapped("RF1|A|||||R1^HOSP", PID, f"CON|1|{kind}|F|C-1^HOSP|||||Not to my plan||{said}|||20260901|20270901", event="REF^I12"), "Consent"
+    )
+    assert (found["status"], found["provision"].get("type")) == (status, rule)
+    assert [one["code"] for one in found["provision"]["purpose"]] == ["HPAYMT"] and "64292-6" not in {code for _, code in codes(found["category"])}
+    assert found["provision"]["period"] == {"start": "2026-09-01", "end": "2027-09-01"}

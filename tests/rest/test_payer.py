@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from fhir_gateway.coverage.payer import Name, Payer
-from fhir_gateway.errors import InvalidError, NotFoundError
+from fhir_gateway.errors import ConflictError, InvalidError, NotFoundError, TransitionError
 from fhir_gateway.pipeline.payerview import resolver
 from fhir_gateway.rest import common, instances, operations, routes, system, types
 from fhir_gateway.security.principal import Principal
@@ -304,3 +304,43 @@ def test_an_answer_that_no_plan_is_to_be_billed_cuts_the_view(told: Api, as_: As
     told.put(f"/fhir/QuestionnaireResponse/{made['id']}", made | {"item": [{"linkId": "self-pay", "answer": [{"valueBoolean": False}]}]})
     as_(BLUE)
     assert len(told.found("ServiceRequest")) == 1
+
+
+def forbids(api: Api, **rule: Any) -> Json:
+    """Her Consent that the plan is not to be told."""
+    payment = [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "HPAYMT"}]
+    return {
+        "resourceType": "Consent",
+        "status": "active",
+        "scope": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]},
+        "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
+        "patient": one(api, "ServiceRequest", identifier="REF-1")["subject"],
+        "policyRule": {"text": "45 CFR 164.522(a)(1)(vi)"},
+        "provision": {"type": "deny", **(rule or {"purpose": payment})},
+    }
+
+
+def test_a_consent_that_forbids_to_tell_the_plan_cuts_the_view_and_turns_the_gate(told: Api, as_: As) -> None:
+    before = told.gateway.case(STAFF, "REF-1", None)
+    made = told.made(forbids(told))
+    cut = told.gateway.case(STAFF, "REF-1", None)
+    assert cut["gates"]["money"]["state"] == "satisfied" != before["gates"]["money"]["state"]
+    assert cut["gates"]["permission"]["state"] == before["gates"]["permission"]["state"] and cut["money"]["coverage"] is None
+    with pytest.raises(ConflictError):
+        told.gateway.check_coverage(STAFF, "REF-1")
+    with pytest.raises(TransitionError):
+        told.gateway.authorising.ask(STAFF, "REF-1")
+    asked = question(told)
+    as_(BLUE)
+    assert all(told.found(type) == [] for type in VIEWS)
+    assert told.post("/fhir/CoverageEligibilityRequest", asked).status_code == 422
+    as_(STAFF)
+    told.put(f"/fhir/Consent/{made['id']}", made | {"status": "inactive"})
+    assert told.gateway.case(STAFF, "REF-1", None)["gates"]["money"] == before["gates"]["money"]
+    as_(BLUE)
+    assert len(told.found("ServiceRequest")) == len(told.found("Patient")) == 1
+    as_(STAFF)
+    told.made(forbids(told, actor=[{"role": {"coding": [{"code": "PRCP"}]}, "reference": {"display": "blue plan"}}]))
+    assert told.gateway.case(STAFF, "REF-1", None)["gates"]["money"] == cut["gates"]["money"], "the payer by its name"
+    as_(BLUE)
+    assert told.found("Patient") == []

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from fhir_gateway.security.principal import Principal
+from fhir_gateway.security.principal import GATEWAY, Principal
 from fhir_gateway.store import Store, Transaction
 from fhir_gateway.store.errors import NotFoundError, NotOpenError, SearchError
 from fhir_gateway.store.history import HistoryQuery
+from fhir_gateway.store.payerview.projection import TURN
 from fhir_gateway.store.payerview.shares import owner_of
 from fhir_gateway.store.search import SearchIndex, parse_query
 from fhir_gateway.store.stored import encode
@@ -351,3 +354,82 @@ def test_reindex_makes_the_rows_anew(world: World) -> None:
 def test_what_moves_to_another_patient_leaves_this_one(world: World) -> None:
     world.changes("ines with acme", beneficiary=to(world.ids["olaf"]))
     assert world.shown() == {"olaf", "ines with acme"}
+
+
+def forbids(patient: str, *, status: str = "active", **provision: Any) -> Json:
+    """A Consent by which a person forbids payers to be told."""
+    payment = [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "HPAYMT"}]
+    rule = {"type": "deny", "purpose": payment, **provision}
+    return {"resourceType": "Consent", "status": status, "scope": coded("patient-privacy"), "patient": to(patient), "provision": rule}
+
+
+def consents(world: World, name: str = "restriction", who: str = "ines", **rule: Any) -> None:
+    with world.store.transaction(NORTHSIDE, later(minutes=2)) as tx:
+        world.makes(tx, name, forbids(world.ids[who], **rule))
+
+
+def test_a_consent_that_forbids_it_cuts_the_view_of_every_payer_until_it_is_withdrawn(world: World) -> None:
+    others = world.shown(OTHER)
+    consents(world)
+    assert world.shown() == set() and world.shown(OTHER) == {name for name in others if "olaf" in name}
+    with world.store.transaction(NORTHSIDE, later(minutes=2)) as tx:
+        world._coverage(tx, "ines", world.ids["ines"], "acme")
+    assert world.shown() == set(), "a plan that comes later"
+    consents(world, "the other restriction")
+    world.changes("restriction", status="inactive")
+    assert world.shown() == set(), "something else forbids it"
+    with world.store.transaction(CLINIC, later(minutes=3)) as tx:
+        tx.resources.delete(*world.ids["the other restriction"].split("/"))
+    assert world.shown() == OF_ACME and world.shown(OTHER) == others
+    world.changes("restriction", status="active")
+    world.changes("restriction", patient=to(world.ids["olaf"]))
+    assert world.shown() == OF_ACME, "it was another person's"
+
+
+def test_a_consent_may_name_the_payer_the_plan_or_the_service(world: World) -> None:
+    others = world.shown(OTHER)
+    whom = {"role": coded("PRCP"), "reference": to(world.ids["acme"])}
+    consents(world, purpose=[], actor=[whom])
+    assert world.shown() == set() and world.shown(OTHER) == others
+    world.changes("restriction", contained=[{"resourceType": "Organization", "id": "it", "name": "other"}])
+    world.changes("restriction", provision={"type": "deny", "actor": [{**whom, "reference": {"reference": "#it"}}]})
+    assert world.shown() == OF_ACME and {name for name in world.shown(OTHER) if "ines" in name} == set()
+    data = [{"meaning": "instance", "reference": to(world.ids["ines with acme"])}]
+    world.changes("restriction", provision={"type": "deny", "data": data})
+    assert world.shown() == set() and world.shown(OTHER) == others
+    data[0]["reference"] = to(world.ids["service of ines"])
+    world.changes("restriction", provision={"type": "deny", "data": data})
+    assert world.shown() == {"ines", "ines with acme", "question to acme on ines", "answer of acme on ines"}, "as self-pay for this service"
+
+
+def test_a_release_ends_with_a_consent_that_forbids_it(world: World) -> None:
+    letter, case = world.ids["letter"].split("/"), world.ids["service of ines"].partition("/")[2]
+    with world.store.transaction(CLINIC, later(minutes=2)) as tx:
+        tx.shares.release(*letter, "acme", case)
+    assert "letter" in world.shown()
+    consents(world, securityLabel=[coded("PSY")])
+    assert world.shown() == OF_ACME, "what may be of that kind"
+    world.changes("restriction", status="entered-in-error")
+    assert "letter" in world.shown()
+
+
+def test_a_consent_begins_and_ends_on_its_days(world: World) -> None:
+    world.store.knows_payers(named, ZoneInfo("America/Chicago"))
+    consents(world, period={"start": "2026-09-03", "end": "2026-09-04"})
+    assert world.shown() == OF_ACME
+    for at, shown in ((datetime(2026, 9, 3, 5, tzinfo=UTC), set()), (datetime(2026, 9, 5, 5, tzinfo=UTC), OF_ACME)):
+        with world.store.transaction(GATEWAY, at) as tx:
+            assert tx.outbox.lease(at - timedelta(seconds=1), 10, 60, "worker", [TURN]) == []
+            (job,) = tx.outbox.lease(at, 10, 60, "worker", [TURN])
+            assert tx.outbox.done(job.pk, "worker")
+            tx.shares.settle(job.payload["patient"])
+        assert world.shown() == shown
+
+
+def test_a_consent_of_one_patient_holds_for_whom_it_is_joined_to(world: World) -> None:
+    consents(world, who="olaf", status="active")
+    assert world.shown() == OF_ACME
+    world.changes("olaf", link=[{"other": to(world.ids["ines"]), "type": "replaced-by"}])
+    assert world.shown() == set() and world.shown(OTHER) == set()
+    world.changes("olaf", link=[])
+    assert world.shown() == OF_ACME

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import UTC, tzinfo
 from typing import Any, Final
 
 from sqlalchemy import BindParameter, Select, bindparam, delete, select
 
 from fhir_gateway.store import identities, tables
+from fhir_gateway.store.outbox import Outbox
 from fhir_gateway.store.pairs import PairLookup
+from fhir_gateway.store.payerview.restricted import Forbidden
 from fhir_gateway.store.payerview.shares import NOBODY, PATIENT, Held, Known, Payers, patient_of, shares
 from fhir_gateway.store.resources import COLUMNS, stored_of
 from fhir_gateway.store.search.references import local
 from fhir_gateway.store.stored import Json
 from fhir_gateway.store.work import Work, Written
+from profiles.days import midnight
 from profiles.payerview import RELEASED
+from profiles.restriction import turns
 
 PayerOf = Callable[[Sequence[Json]], str | None]
 """The name of the one configured payer that some payors mean. payors: References and Organizations of `Coverage.payor`; None when none is meant."""
@@ -36,7 +41,7 @@ _ABOUT: Final = _of_people(
 )
 _CASES: Final = select(*COLUMNS, _C.c.self_pay).join(_C, _C.c.resource == _R.c.pk).where(_C.c.patient_id.in_(_PEOPLE))
 _RELEASED: Final = (
-    select(*COLUMNS, _REL.c.payer)
+    select(*COLUMNS, _REL.c.payer, _REL.c.service_request_id)
     .join(_REL, _REL.c.resource == _R.c.pk)
     .join(_C, _C.c.service_request_id == _REL.c.service_request_id)
     .where(_C.c.patient_id.in_(_PEOPLE), _C.c.self_pay.is_(False), _R.c.deleted.is_(False))
@@ -44,6 +49,7 @@ _RELEASED: Final = (
 _NAMED: Final = PairLookup(select(*COLUMNS), _R.c.type, _R.c.id)
 _ROWS: Final = select(_S.c.payer, _S.c.resource, _S.c.patient_id).where(_S.c.patient_id.in_(_PEOPLE))
 _WHOSE: Final = select(_S.c.patient_id).where(_S.c.resource.in_(bindparam("resources", expanding=True))).distinct()
+_WAS_ABOUT: Final = select(tables.record.c.patient_id).where(tables.record.c.resource.in_(bindparam("resources", expanding=True))).distinct()
 _PAYORS: Final = (
     select(_REF.c.target.label("organisation"), _R.c.pk)
     .join(_R, _R.c.pk == _REF.c.resource)
@@ -51,13 +57,15 @@ _PAYORS: Final = (
 )
 _END: Final = delete(_S).where(_S.c.payer == bindparam("whom"), _S.c.resource == bindparam("what"))
 _BATCH: Final = 500
+TURN: Final = "payer-view"
+"""Kind of the outbox job that brings a person's rows up to date on the day a Consent begins to hold, or ends. payload: patient, a Patient id."""
 
 
 class ShareProjection:
-    """payer_of: None while no payer is configured; then nobody is shown anything, and nothing is looked at."""
+    """payer_of: None while no payer is configured; then nobody is shown anything, and nothing is looked at. zone: the clinic's, of days in Consents."""
 
-    def __init__(self, payer_of: PayerOf | None = None) -> None:
-        self.payer_of = payer_of
+    def __init__(self, payer_of: PayerOf | None = None, zone: tzinfo = UTC) -> None:
+        self.payer_of, self.zone = payer_of, zone
 
     def write(self, work: Work, written: Sequence[Written]) -> None:
         """See Projection."""
@@ -67,6 +75,8 @@ class ShareProjection:
         people = {patient_of(one.stored.resource) for one in last if _tells(one)}
         if changed := [one.pk for one in last if not one.created]:
             people.update(work.execute(_WHOSE, {"resources": changed}).scalars())
+        if consents := [one.pk for one in last if one.stored.type == "Consent" and not one.created]:
+            people.update(id for id in work.execute(_WAS_ABOUT, {"resources": consents}).scalars() if id)
         people |= _insured(work, [one for one in last if one.stored.type == "Organization" and not one.created])
         self.settle(work, people - {""}, last)
 
@@ -102,42 +112,57 @@ class ShareProjection:
         asked = any(held.stored.owner.startswith("payer/") for held in found.values())
         if not any(payers.values()) and not asked:
             return Known((), lambda _: NOBODY)
+        forbids = self._forbidden(work, [held.stored.resource for held in found.values() if held.stored.type == "Consent"], people)
         cases = work.execute(_CASES, {"people": people}).all()
         found.update((row.pk, Held(row.pk, stored_of(row[:-1]))) for row in cases if row.self_pay is False and not row.deleted)
-        released, documents = self._released(work, people)
+        released, documents = self._released(work, people, forbids)
         found.update(documents)
         found.update((row.pk, Held(row.pk, stored_of(row))) for row in _NAMED.rows(work, [("Patient", id) for id in people]) if not row.deleted)
         attached = {pk: [row.pk for row in _NAMED.rows(work, _binaries(held.stored.resource))] for pk, held in documents.items()}
         withheld = any(row.self_pay is not False for row in cases)
-        return Known(list(found.values()), lambda coverage: payers[f"Coverage/{coverage['id']}"], released, attached, withheld)
+        return Known(list(found.values()), lambda coverage: payers[f"Coverage/{coverage['id']}"], released, attached, withheld, forbids)
 
-    def _released(self, work: Work, people: list[str]) -> tuple[dict[int, Payers], dict[int, Held]]:
+    def _forbidden(self, work: Work, consents: Sequence[Json], people: list[str]) -> Forbidden:
+        """What these Consents forbid today; on the days when that changes by itself, the rows are brought up to date."""
+        today = work.now.astimezone(self.zone).date()
+        for day in turns(consents, today, self.zone):
+            Outbox(work).put(TURN, f"{TURN}/{people[0]}/{day}", {"patient": people[0]}, midnight(day, self.zone))
+        return Forbidden(consents, lambda payor, beside: self._payer_of(work, payor, beside), today, self.zone)
+
+    def _released(self, work: Work, people: list[str], forbids: Forbidden) -> tuple[dict[int, Payers], dict[int, Held]]:
         """Who each document about these people is released to, and the documents."""
         payers: dict[int, Payers] = {}
         documents: dict[int, Held] = {}
         for row in work.execute(_RELEASED, {"people": people}):
-            held = Held(row.pk, stored_of(row[:-1]))
-            if patient_of(held.stored.resource) in people:
+            held = Held(row.pk, stored_of(row[:-2]))
+            about = (held.stored.reference, f"ServiceRequest/{row.service_request_id}")
+            if patient_of(held.stored.resource) in people and not forbids(row.payer, about, document=True):
                 documents[row.pk] = held
                 payers[row.pk] = payers.get(row.pk, NOBODY) | {row.payer}
         return payers, documents
 
     def _payers_of(self, work: Work, coverage: Json) -> Payers:
         """Each payor by itself, with the Organization it points at: a Coverage with two payors is each one's."""
-        assert self.payer_of is not None
         payors = [one for one in coverage.get("payor") or () if isinstance(one, dict)]
-        named = [here for one in payors if (here := local(str(one.get("reference", "")))) and here[0] == "Organization"]
-        held = {f"Organization/{row.id}": stored_of(row).resource for row in _NAMED.rows(work, named) if not row.deleted}
-        held |= {f"#{one['id']}": one for one in coverage.get("contained") or () if isinstance(one, dict) and "id" in one}
-        meant = (self.payer_of([one, *([held[text]] if (text := str(one.get("reference"))) in held else [])]) for one in payors)
-        return frozenset(name for name in meant if name)
+        return frozenset(name for one in payors if (name := self._payer_of(work, one, coverage)))
+
+    def _payer_of(self, work: Work, payor: Json, beside: Json) -> str | None:
+        """The payer a Reference means, with the Organization it points at: held here, or contained in the resource it stands in."""
+        assert self.payer_of is not None
+        text = str(payor.get("reference", ""))
+        here = local(text)
+        meant = [payor]
+        if here and here[0] == "Organization":
+            meant += [stored_of(row).resource for row in _NAMED.rows(work, [here]) if not row.deleted]
+        meant += [one for one in beside.get("contained") or () if isinstance(one, dict) and text == f"#{one.get('id')}"]
+        return self.payer_of(meant)
 
 
 def _tells(one: Written) -> bool:
     """Can a write change what anybody is shown? A document is shown when it is released; a referral names a plan; a Patient may be joined to another."""
     resource = one.stored.resource
     if one.stored.deleted or one.stored.type in RELEASED:
-        return False
+        return False  # whose rows a deleted resource had is looked up
     if one.stored.type == "ServiceRequest":
         return "insurance" in resource
     return one.stored.type in PATIENT or (one.stored.type == "Patient" and "link" in resource)

@@ -7,6 +7,8 @@ Claim             a request for authorisation, to the payer of its focal Coverag
 …Request          for eligibility: to who asked it, and to the payer of its focal Coverage
 …Response         to whom the request it answers is shown; without one, to the payer of its Coverage
 documents         to whom they were released, as long as the service is billed and no label forbids it
+
+Whatever a Consent of the person forbids a payer to be told is not shown to it (`profiles.restriction`).
 """
 
 from __future__ import annotations
@@ -38,12 +40,22 @@ PATIENT: Final = {
     "Coverage": "beneficiary",
     "CoverageEligibilityRequest": "patient",
     "CoverageEligibilityResponse": "patient",
+    "Consent": "patient",
     "ServiceRequest": "subject",
     **dict.fromkeys(RELEASED, "subject"),
 }
 """The element that says whom a resource is about."""
 _UNLABELLED: Final = frozenset({"U", "L", "M", "N"})
 _CONFIDENTIALITY: Final = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+
+
+Forbids = Callable[[str, Collection[str]], bool]
+"""Is a payer forbidden to be told? Asked with "Type/id" of a resource, and of the Coverage and ServiceRequest it is under."""
+
+
+def nothing_forbidden(_payer: str, _about: Collection[str]) -> bool:
+    """Nobody has forbidden anything."""
+    return False
 
 
 class Held(NamedTuple):
@@ -65,6 +77,7 @@ class Known(NamedTuple):
     released: Mapping[int, Payers] = {}
     attached: Mapping[int, Collection[int]] = {}
     withheld: bool = False
+    forbids: Forbids = nothing_forbidden
 
 
 def owner_of(payer: str) -> str:
@@ -101,10 +114,11 @@ class _Rule:
     def __init__(self, known: Known) -> None:
         self.known = known
         self.by_name = {held.stored.reference: held.stored for held in known.resources if not held.stored.deleted and _live(held.stored.resource)}
-        self.coverages = {name: known.payers_of(s.resource) for name, s in self.by_name.items() if s.type == "Coverage" and not self_pay(s.resource)}
+        plans = {name: s.resource for name, s in self.by_name.items() if s.type == "Coverage" and not self_pay(s.resource)}
+        self.coverages = {name: self._told(known.payers_of(held), name) for name, held in plans.items()}
         claims = [stored for stored in self.by_name.values() if stored.type == "Claim"]
         self.services = {name: self._billed(stored) for name, stored in self.by_name.items() if stored.type == "ServiceRequest"}
-        self.claims = {claim.reference: self._claim(claim.resource) for claim in claims}
+        self.claims = {claim.reference: self._claim(claim) for claim in claims}
         for claim in claims:
             service = _reference(claim.resource.get("referral"))
             if service in self.services:
@@ -131,38 +145,52 @@ class _Rule:
                 return self._answer(stored)
         return self.known.released.get(held.pk, NOBODY) if releasable(stored.resource) else NOBODY
 
+    def _told(self, payers: Payers, *about: str) -> Payers:
+        """Those of them that may be told."""
+        return frozenset(payer for payer in payers if not self.known.forbids(payer, about))
+
     def _billed(self, service: Stored) -> Payers:
         named = (_reference(one) for one in service.resource.get("insurance") or ())
-        return NOBODY.union(*(self.coverages.get(name, NOBODY) for name in named))
+        return NOBODY.union(*(self._told(self.coverages.get(name, NOBODY), name, service.reference) for name in named))
 
-    def _claim(self, claim: Json) -> Payers:
+    def _claim(self, stored: Stored) -> Payers:
         """Put to a payer under its Coverage; a Claim for a service that is not billed (any more) is nobody's."""
+        claim = stored.resource
         service = _reference(claim.get("referral"))
         if claim.get("use") != "preauthorization" or (service not in self.services if service else self.known.withheld):
             return NOBODY
-        return self._focal(claim)
+        return self._focal(stored, service)
 
     def _asked(self, request: Stored) -> Payers:
-        own = NOBODY if not request.owner.startswith("payer/") else frozenset({request.owner.removeprefix("payer/")})
-        return own or self._focal(request.resource)
+        if not request.owner.startswith("payer/"):
+            return self._focal(request)
+        return self._own(request)
+
+    def _own(self, stored: Stored, service: str = "") -> Payers:
+        """What a payer wrote itself is shown to it, under any of the Coverages it may be told of."""
+        under = [_reference(one.get("coverage")) for one in stored.resource.get("insurance") or ()] or [""]
+        writer = frozenset({stored.owner.removeprefix("payer/")})
+        return NOBODY.union(*(self._told(writer, name, stored.reference, service) for name in under))
 
     def _answer(self, stored: Stored) -> Payers:
         """Where what it answers is known it goes to whom that is shown; else an answer names the Coverage it is under."""
         answer = stored.resource
-        if stored.owner.startswith("payer/"):
-            return frozenset({stored.owner.removeprefix("payer/")})
         asked = _reference(answer.get("request"))
+        if stored.owner.startswith("payer/"):
+            claim = self.by_name.get(asked)
+            return self._own(stored, _reference(claim.resource.get("referral")) if claim else "")
         if asked:
-            return self.claims.get(asked, NOBODY) | self.requests.get(asked, NOBODY)
+            return self._told(self.claims.get(asked, NOBODY) | self.requests.get(asked, NOBODY), stored.reference)
         if stored.type == "ClaimResponse" and (answer.get("use") != "preauthorization" or self.known.withheld):
             return NOBODY
-        return self._focal(answer)
+        return self._focal(stored)
 
-    def _focal(self, resource: Json) -> Payers:
+    def _focal(self, stored: Stored, service: str = "") -> Payers:
         """The payers of the Coverage that is to be used: the focal one, or the only one there is (Claim.insurance.focal)."""
-        under = [one for one in resource.get("insurance") or () if isinstance(one, dict)]
+        under = [one for one in stored.resource.get("insurance") or () if isinstance(one, dict)]
         focal = [one for one in under if one.get("focal") is True] or (under if len(under) == 1 or "focal" not in _keys(under) else [])
-        return NOBODY.union(*(self.coverages.get(_reference(one.get("coverage")), NOBODY) for one in focal))
+        names = [_reference(one.get("coverage")) for one in focal]
+        return NOBODY.union(*(self._told(self.coverages.get(name, NOBODY), name, stored.reference, service) for name in names))
 
     def _members(self) -> dict[str, Payers]:
         """By Patient, whom they are shown to."""

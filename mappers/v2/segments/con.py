@@ -24,6 +24,13 @@ SCOPE: Final = "http://terminology.hl7.org/CodeSystem/consentscope"
 LOINC: Final = "http://loinc.org"
 TEXT: Final = canonical("StructureDefinition", "consent-text")
 CONSENTER: Final = canonical("StructureDefinition", "consenter")
+ACT_REASON: Final = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+PAYMENT: Final = "HPAYMT"
+"""v3-ActReason: a consent type sent, or translated for a sender, as this is about what the health plan is told."""
+RESTRICTION: Final = "110"
+"""Table 0496: request to restrict disclosure. CON can't name to whom; the restriction that has to be granted is that of payment (45 CFR 164.522(a)(1)(vi))."""
+REFUSED: Final = ("R", "X")
+"""Table 0498: refused, rescinded. The refusal is a decision that is in force."""
 POLICY: Final = "http://terminology.hl7.org/CodeSystem/consentpolicycodes"
 
 
@@ -79,13 +86,30 @@ CON = segment(
 
 
 def consent(node: Node, ctx: Context) -> Draft:
-    """The Consent of one CON."""
+    """The Consent of one CON: a release of information, or whether the health plan may be told."""
     draft = ctx.add(ctx.new("Consent", scope=fixed(SCOPE, "patient-privacy", "Privacy Consent"), patient=reference(ctx.patient)))
     CON.map(node.segment, ctx, Consent=draft)
     resource = draft.resource
-    resource.setdefault("category", []).append(fixed(LOINC, "64292-6", "Release of information consent"))
+    resource.setdefault("category", [])
     resource.setdefault("status", "proposed")
+    if not _about_plans(resource, node.segment.value(11)):
+        resource["category"].append(fixed(LOINC, "64292-6", "Release of information consent"))
     if node.segment.value(25) == "SEL":
         resource["performer"] = [reference(ctx.patient)]
     resource.setdefault("policyRule", {}).setdefault("coding", [{"system": POLICY, "code": "hipaa-auth"}])  # invariant ppc-1: a policy or a rule
     return draft
+
+
+def _about_plans(resource: Json, status_code: str) -> bool:
+    """Make a CON about telling the health plan one of payment: a granted request for restriction, or a refusal of that disclosure, denies it while it lasts."""
+    codes = {coding.get("code") for concept in resource["category"] for coding in concept.get("coding", ())}
+    asks = RESTRICTION in codes
+    if not asks and PAYMENT not in codes:
+        return False
+    provision = resource.setdefault("provision", {})
+    provision["purpose"] = [{"system": ACT_REASON, "code": PAYMENT, "display": "healthcare payment"}]
+    if asks:
+        provision["type"] = "deny"
+    elif status_code in REFUSED:
+        resource["status"], provision["type"] = "active", "deny"
+    return True

@@ -88,6 +88,8 @@ CARE_DATE: Final[Mapping[str, str]] = {
     "Encounter": "date",
     "ImagingStudy": "started",
     "Immunization": "date",
+    "MedicationAdministration": "effective-time",
+    "MedicationDispense": "whenhandedover",
     "MedicationStatement": "effective",
     "Observation": "date",
     "Procedure": "date",

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from fhir_gateway.pipeline.everything import Everything
+from fhir_gateway.pipeline.search import compartment_of
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.validation import decode, encode, validate
 from profiles import searchparameters
@@ -171,21 +172,23 @@ def test_everything_of_a_time_of_care_keeps_what_has_no_date(either: Api) -> Non
     about = {"subject": {"reference": f"Patient/{person['id']}"}}
     result = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}, **about}
     stay = {"resourceType": "Encounter", "status": "finished", "class": {"code": "IMP"}, **about}
+    chemo = {"resourceType": "MedicationAdministration", "status": "completed", "medicationCodeableConcept": {"text": "x"}, **about}
     surgery = {"resourceType": "Procedure", "status": "completed", **about}
     dated = [
         ("march", {**result, "effectiveDateTime": "2026-03-14"}),
         ("month", {**result, "effectiveDateTime": "2026-04"}),
         ("stay", {**stay, "period": {"start": "2026-02-20", "end": "2026-03-02"}}),
         ("since", {**stay, "period": {"start": "2026-04-15T09:00:00Z"}}),
+        ("chemo", {**chemo, "effectiveDateTime": "2026-03-20"}),
         ("surgery", {**surgery, "performedDateTime": "2025"}),
         ("undated", result),
         ("condition", {"resourceType": "Condition", "onsetDateTime": "2019", **about}),
     ]
     named = {f"{made['resourceType']}/{made['id']}": name for name, made in ((name, either.made(resource)) for name, resource in dated)}
     for query, wanted in (
-        ("start=2026-03-01&end=2026-03-31", "march stay"),
+        ("start=2026-03-01&end=2026-03-31", "march stay chemo"),
         ("start=2026-03-02&end=2026-03-02", "stay"),
-        ("start=2026-03-03", "march month since"),
+        ("start=2026-03-03", "march month since chemo"),
         ("start=2026-04-20", "month since"),
         ("end=2026-02-20", "stay surgery"),
         ("end=2025-01", "surgery"),
@@ -207,6 +210,10 @@ def test_everything_of_a_time_of_care_keeps_what_has_no_date(either: Api) -> Non
 def test_everything_by_dates_of_care_is_asked_of_dates_that_can_be_searched() -> None:
     known = {(parameter.type, parameter.code): parameter.kind for parameter in searchparameters.load()}
     assert {known[type, code] for type, code in CARE_DATE.items()} == {"date"} and CARE_DATE.keys() <= PATIENT.keys()
+
+
+def test_nothing_of_the_compartment_is_left_out_for_want_of_a_search_parameter() -> None:
+    assert all(compartment_of(type) for type in PATIENT)
 
 
 def test_a_payer_does_not_ask_everything_by_dates_of_care(api: Api) -> None:

@@ -175,7 +175,7 @@ def _done(tx: Transaction, entry: Entry, options: Options, written: list[Stored]
         case "PATCH":
             return _patched(tx, entry, options, written)
         case "DELETE":
-            gone = writes.delete(tx, entry.type, entry.id, entry.if_match) if entry.id else None
+            gone = writes.delete(tx, entry.type, entry.id, entry.expected) if entry.id else None
             written.extend([gone] if gone else [])
             return {"response": {"status": "204 No Content"}}
         case _:
@@ -193,7 +193,7 @@ def _posted(tx: Transaction, entry: Entry, options: Options, written: list[Store
 def _put(tx: Transaction, entry: Entry, options: Options, written: list[Stored]) -> Json:
     assert entry.resource is not None
     may_create = options.create or bool(entry.query)
-    made = writes.update(tx, entry.resource, entry.id, entry.if_match, create_allowed=may_create, inbox_id=options.inbox_id, keyed=not entry.late)
+    made = writes.update(tx, entry.resource, entry.id, entry.expected, create_allowed=may_create, inbox_id=options.inbox_id, keyed=not entry.late)
     return _wrote(made, options, written)
 
 
@@ -202,7 +202,7 @@ def _patched(tx: Transaction, entry: Entry, options: Options, written: list[Stor
     assert entry.patch is not None
     if not entry.id:
         raise NotFoundError(f"No {entry.type} matches the condition of the patch")
-    made = patch(tx, entry.type, entry.id, entry.patch.body, entry.patch.kind, entry.if_match)
+    made = patch(tx, entry.type, entry.id, entry.patch.body, entry.patch.kind, entry.expected)
     entry.resource = made.stored.resource
     return _wrote(made, options, written)
 
@@ -250,8 +250,17 @@ def _got(tx: Transaction, entry: Entry, options: Options) -> Json:
         return {"resource": found, "response": {"status": "200 OK"}}
     stored = writes.read(tx, entry.type, entry.id) if entry.history is None else writes.vread(tx, entry.type, entry.id, entry.history)
     tx.audit.append("read", stored.type, stored.id)
+    if _unchanged(entry, stored):
+        return {**_full_url(stored, options), "response": {"status": "304 Not Modified", **_state(stored)}}
     body = {} if entry.method == "HEAD" else {"resource": stored.resource}
     return {**_full_url(stored, options), **body, "response": {"status": "200 OK", **_state(stored)}}
+
+
+def _unchanged(entry: Entry, stored: Stored) -> bool:
+    """Bundle.entry.request.ifNoneMatch and ifModifiedSince: does the client hold this version? The first outranks the second, as with HTTP."""
+    if entry.expected is not None and entry.expected.none_match is not None:
+        return stored.version in entry.expected.none_match
+    return entry.since is not None and stored.last_updated <= entry.since
 
 
 def failed(fault: GatewayError) -> Json:

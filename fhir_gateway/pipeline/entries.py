@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import base64
-import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
 
-from fhir_gateway.errors import GatewayError, InvalidError, PreconditionError, TooLargeError, UnsupportedError
+from fhir_gateway.errors import GatewayError, InvalidError, TooLargeError, UnsupportedError
 from fhir_gateway.pipeline.patches import KINDS
+from fhir_gateway.pipeline.preconditions import Expected
 from fhir_gateway.validation import Issue, shapes
 from fhir_gateway.validation.primitives import TEXT
+from fhir_gateway.wording import moment_of
 
 Json = dict[str, Any]
 ORDER: Final = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
 """http.html#trules: the order in which a transaction is worked on."""
 NAMED: Final = ("PUT", "PATCH", "DELETE")
 """Methods that name one resource, by id or by condition."""
-_VERSION = re.compile(r'(?:W/)?"?(\d{1,18})"?', re.ASCII)
 
 
 class Patch(NamedTuple):
@@ -32,7 +34,8 @@ class Entry:
     """One entry of a transaction or batch.
 
     path: its FHIRPath. id: "" where it is still to be found. new: a resource that the transaction makes under an id of the server's choice.
-    late: its identity keys are free only when another entry has been deleted. history: the version a GET asks for. patch: what a PATCH brings.
+    late: its identity keys are free only when another entry has been deleted. expected: ifMatch and ifNoneMatch. since: ifModifiedSince of a GET.
+    history: the version it asks for. patch: what a PATCH brings.
     """
 
     path: str
@@ -43,7 +46,8 @@ class Entry:
     full_url: str
     resource: Json | None
     if_none_exist: str | None
-    if_match: int | None
+    expected: Expected | None
+    since: datetime | None = None
     history: int | None = None
     new: bool = False
     late: bool = False
@@ -97,7 +101,8 @@ def entry_of(entry: Json, path: str, base: str) -> Entry:
         entry.get("fullUrl", ""),
         resource if method in ("POST", "PUT") else None,
         request.get("ifNoneExist") if method == "POST" else None,
-        _version(request.get("ifMatch"), path),
+        Expected.of(request.get("ifMatch"), request.get("ifNoneMatch"), f"{path}.request.ifMatch"),
+        _since(request.get("ifModifiedSince"), f"{path}.request.ifModifiedSince"),
         history,
         patch=_patch(resource, f"{path}.resource") if method == "PATCH" else None,
     )
@@ -122,6 +127,10 @@ def _address(url: str, method: str, path: str, base: str) -> tuple[str, str, int
     return type, identity, history, query
 
 
+def _since(instant: str | None, path: str) -> datetime | None:
+    return None if instant is None else moment_of(instant, ZoneInfo("UTC"), path)
+
+
 def _fits(resource: Any, type: str, identity: str, path: str) -> None:
     """A write brings a resource of the type, and under the id, that it is addressed to."""
     if not isinstance(resource, dict):
@@ -141,12 +150,3 @@ def _patch(resource: Any, path: str) -> Patch:
         return Patch(base64.b64decode(str(resource.get("data", "")), validate=True), kind)
     except ValueError:
         raise InvalidError("The data of the Binary is not base64", f"{path}.data") from None
-
-
-def _version(text: str | None, path: str) -> int | None:
-    if text is None:
-        return None
-    match = _VERSION.fullmatch(text.strip())
-    if match is None:
-        raise PreconditionError('ifMatch must be a version such as W/"3"', f"{path}.request.ifMatch")
-    return int(match[1])

@@ -37,6 +37,7 @@ from fhir_gateway.pipeline.orphans import Orphans
 from fhir_gateway.pipeline.outgoing import Outgoing
 from fhir_gateway.pipeline.paperwork import Paperwork
 from fhir_gateway.pipeline.payerview import Releases, closed, refusal, resolver
+from fhir_gateway.pipeline.preconditions import Expected
 from fhir_gateway.pipeline.replay import Replay
 from fhir_gateway.pipeline.results import RawMessage, Written
 from fhir_gateway.pipeline.search import matches, searched
@@ -220,7 +221,7 @@ class Gateway:
 
         return self._run(principal, work)
 
-    def update(self, principal: Principal, type: str, id: str, raw: bytes, version: int | None) -> Written:
+    def update(self, principal: Principal, type: str, id: str, raw: bytes, expected: Expected | None) -> Written:
         """A new version of one resource, or its first under this id."""
         resource = self._given(raw, type)
         if resource.get("id") != id:
@@ -228,46 +229,46 @@ class Gateway:
 
         def work(tx: Transaction) -> Written:
             self._check_references(tx, resource, type)
-            return self._after(tx, writes.update(tx, resource, id, version, create_allowed=self.settings.update_as_create))
+            return self._after(tx, writes.update(tx, resource, id, expected, create_allowed=self.settings.update_as_create))
 
         return self._run(principal, work)
 
-    def update_where(self, principal: Principal, type: str, condition: str, raw: bytes, version: int | None) -> Written:
+    def update_where(self, principal: Principal, type: str, condition: str, raw: bytes, expected: Expected | None) -> Written:
         """A new version of the one resource a condition means, or a new resource."""
         resource = self._given(raw, type)
 
         def work(tx: Transaction) -> Written:
             self._check_references(tx, resource, type)
-            return self._after(tx, interactions.update_where(tx, resource, condition, version, create_allowed=self.settings.update_as_create))
+            return self._after(tx, interactions.update_where(tx, resource, condition, expected, create_allowed=self.settings.update_as_create))
 
         return self._run(principal, work)
 
-    def patch(self, principal: Principal, type: str, id: str | None, condition: str, body: bytes, kind: str, version: int | None) -> Written:
+    def patch(self, principal: Principal, type: str, id: str | None, condition: str, body: bytes, kind: str, expected: Expected | None) -> Written:
         """A new version made of the current one. id: None for the one resource the condition means. kind: one of `patches.KINDS`."""
 
         def work(tx: Transaction) -> Written:
-            made = interactions.patch(tx, type, id or interactions.meant(tx, type, condition), body, kind, version)
+            made = interactions.patch(tx, type, id or interactions.meant(tx, type, condition), body, kind, expected)
             self._check_references(tx, made.stored.resource, type)
             return self._after(tx, made)
 
         return self._run(principal, work)
 
-    def delete(self, principal: Principal, type: str, id: str, version: int | None) -> None:
+    def delete(self, principal: Principal, type: str, id: str, expected: Expected | None) -> None:
         """Mark one resource deleted. Repeating it is no error."""
-        self._run(principal, lambda tx: self._delete(tx, type, id, version))
+        self._run(principal, lambda tx: self._delete(tx, type, id, expected))
 
-    def delete_where(self, principal: Principal, type: str, condition: str, version: int | None) -> None:
+    def delete_where(self, principal: Principal, type: str, condition: str, expected: Expected | None) -> None:
         """Mark the one resource a condition means deleted. None is no error."""
 
         def work(tx: Transaction) -> None:
             found = interactions.where(tx, type, condition)
             if found is not None:
-                self._delete(tx, type, found.id, version)
+                self._delete(tx, type, found.id, expected)
 
         self._run(principal, work)
 
-    def _delete(self, tx: Transaction, type: str, id: str, version: int | None) -> None:
-        if gone := writes.delete(tx, type, id, version):
+    def _delete(self, tx: Transaction, type: str, id: str, expected: Expected | None) -> None:
+        if gone := writes.delete(tx, type, id, expected):
             tx.audit.append("delete", type, id)
             self.casework.after(tx, [gone], self.clock())
 

@@ -11,10 +11,11 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from fhir_gateway.errors import InvalidError, NotFoundError, PreconditionError, UnknownParameterError
+from fhir_gateway.errors import NotFoundError, PreconditionError, UnknownParameterError, UnreadableError
 from fhir_gateway.pipeline import conditions, writes
 from fhir_gateway.pipeline.looks import PARAMETERS, Looks, looks_of, shown
 from fhir_gateway.pipeline.patches import patched
+from fhir_gateway.pipeline.preconditions import Expected
 from fhir_gateway.pipeline.results import Written
 from fhir_gateway.store import Stored, Transaction
 from fhir_gateway.store.errors import RaceLostError, VersionConflictError
@@ -26,16 +27,16 @@ HISTORY: Final = ("_since", "_count", "_cursor", "_sort", "_total", *PARAMETERS)
 """Parameters of a history. `_sort` may only say the order that it has; `_total` is answered where it costs nothing."""
 
 
-def patch(tx: Transaction, type: str, id: str, body: bytes, kind: str, version: int | None) -> Written:
-    """A new version made of the current one. Without `version` the last writer stands: losing a race is tried again on the new version."""
+def patch(tx: Transaction, type: str, id: str, body: bytes, kind: str, expected: Expected | None) -> Written:
+    """A new version made of the current one. Without `expected` the last writer stands: losing a race is tried again on the new version."""
     held = writes.read(tx, type, id)
-    if version is not None and held.version != version:
-        raise PreconditionError(f"{type}/{id} is at version {held.version}, not {version}")
+    if expected is not None:
+        expected.check(held, f"{type}/{id}")
     made = writes.checked(patched(held.resource, body, kind), type)
     try:
-        return writes.update(tx, made, id, held.version, create_allowed=False)
+        return writes.update(tx, made, id, Expected.version(held.version), create_allowed=False)
     except (VersionConflictError, PreconditionError) as fault:
-        if version is None:
+        if expected is None:
             raise RaceLostError("another transaction changed the resource between reading and patching it") from fault
         raise
 
@@ -47,18 +48,20 @@ def where(tx: Transaction, type: str, text: str) -> Stored | None:
     return conditions.match(tx, condition)
 
 
-def update_where(tx: Transaction, resource: Json, text: str, version: int | None, *, create_allowed: bool) -> Written:
+def update_where(tx: Transaction, resource: Json, text: str, expected: Expected | None, *, create_allowed: bool) -> Written:
     """http.html#cond-update: the one match in a new version; none and no id in the resource, a new one; none and an id, that one made."""
     type, given = str(resource["resourceType"]), resource.get("id")
     condition = conditions.read(type, text)
     conditions.hold(tx, [condition])
     found = conditions.match(tx, condition)
+    if found is None and expected is not None:
+        expected.check(None, f"What the condition on {type} means")
     if found is None and given is None:
         return writes.create_if_none(tx, resource, text)
     if found is not None and given not in (None, found.id):
-        raise InvalidError("The condition means another resource than the id in the body", f"{type}.id")
+        raise UnreadableError("The condition means another resource than the id in the body", f"{type}.id")
     id = found.id if found is not None else str(given)
-    return writes.update(tx, {**resource, "id": id}, id, version, create_allowed=create_allowed or found is not None)
+    return writes.update(tx, {**resource, "id": id}, id, expected, create_allowed=create_allowed or found is not None)
 
 
 def meant(tx: Transaction, type: str, text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from fhir_gateway.errors import InvalidError
 from fhir_gateway.pipeline import writes
 from fhir_gateway.pipeline.parameters import named
+from fhir_gateway.pipeline.preconditions import Expected
 from fhir_gateway.pipeline.results import Written
 from fhir_gateway.store import Transaction
 from fhir_gateway.store.search.labels import Label
@@ -50,7 +51,7 @@ def changed(tx: Transaction, type: str, id: str, meta: Json, *, add: bool) -> Wr
         have = {_name(item) for item in kept}
         kept += [item for item in said if add and _name(item) not in have]
         now = {key: value for key, value in now.items() if key != name} | ({name: kept} if kept else {})
-    return writes.update(tx, {**held.resource, "meta": now}, id, held.version, create_allowed=False)
+    return writes.update(tx, {**held.resource, "meta": now}, id, Expected.version(held.version), create_allowed=False)
 
 
 def _name(item: Any) -> Any:

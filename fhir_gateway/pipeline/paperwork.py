@@ -21,6 +21,7 @@ from fhir_gateway.cases.requirement import Checklist, Requirement
 from fhir_gateway.errors import ConflictError, InvalidError, NotFoundError, TooLargeError
 from fhir_gateway.pipeline import writes
 from fhir_gateway.pipeline.casework import Casework
+from fhir_gateway.pipeline.preconditions import Expected
 from fhir_gateway.pipeline.sniff import KINDS, is_program, media_type
 from fhir_gateway.pipeline.translate import translated
 from fhir_gateway.security.principal import GATEWAY, Principal
@@ -154,7 +155,7 @@ class Paperwork:
         new = [one for one in given.get("identifier", ()) if not any(_same_identifier(one, other) for other in own)]
         if not new:
             return held, []
-        changed = writes.update(tx, {**held.resource, "identifier": [*own, *new]}, held.id, held.version, create_allowed=False)
+        changed = writes.update(tx, {**held.resource, "identifier": [*own, *new]}, held.id, Expected.version(held.version), create_allowed=False)
         return changed.stored, [changed.stored]
 
     @staticmethod

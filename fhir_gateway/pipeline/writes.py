@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from fhir_gateway.errors import GoneError, InvalidError, NotFoundError, PreconditionError, UnreadableError
+from fhir_gateway.errors import GoneError, InvalidError, NotFoundError, UnreadableError
 from fhir_gateway.pipeline import conditions
 from fhir_gateway.pipeline.guards import guard_delete, guard_write
 from fhir_gateway.pipeline.identity import identifiers, keys_of
+from fhir_gateway.pipeline.preconditions import Expected
 from fhir_gateway.pipeline.references import references
 from fhir_gateway.pipeline.results import Written
 from fhir_gateway.store import Stored, Transaction
@@ -67,32 +68,30 @@ def create_if_none(tx: Transaction, resource: Json, condition: str, *, inbox_id:
 
 
 def update(
-    tx: Transaction, resource: Json, id: str, version: int | None, *, create_allowed: bool, inbox_id: str | None = None, keyed: bool = False
+    tx: Transaction, resource: Json, id: str, expected: Expected | None, *, create_allowed: bool, inbox_id: str | None = None, keyed: bool = False
 ) -> Written:
     """A new version, or the first one under this id. The same content again makes no new version.
 
-    keyed: the caller has claimed the keys nobody held. Without `version` the last writer stands: losing a race is tried again, not reported.
+    keyed: the caller has claimed the keys nobody held. Without `expected` the last writer stands: losing a race is tried again, not reported.
     """
     type = str(resource["resourceType"])
     held = tx.resources.read(type, id)
+    if expected is not None:
+        expected.check(held, f"{type}/{id}")
     if held is None:
-        if version is not None:
-            raise PreconditionError(f"If-Match names a version of {type}/{id}, which does not exist")
         if not create_allowed:
             raise NotFoundError(f"There is no {type}/{id}, and creating by PUT is switched off")
         try:
             return create(tx, {**resource, "id": id}, id=id, inbox_id=inbox_id, keyed=keyed)
         except IdTakenError as fault:
             raise RaceLostError("another transaction created the resource after it was looked for") from fault
-    if version is not None and held.version != version:
-        raise PreconditionError(f"{type}/{id} is at version {held.version}, not {version}")
     if not held.deleted and _same(held.resource, resource):
         return Written(held, created=False, changed=False)
     guard_write(tx, None if held.deleted else held.resource, resource)
     try:
         stored = tx.resources.update({**resource, "id": id}, inbox_id=inbox_id, clock=held.clock, expected_version=held.version)
     except VersionConflictError as fault:
-        if version is None:
+        if expected is None:
             raise RaceLostError("another transaction changed the resource between reading and writing it") from fault
         raise
     _rename(tx, held, resource)
@@ -114,13 +113,13 @@ def _rename(tx: Transaction, held: Stored, resource: Json) -> None:
         tx.keys.claim(kept, held.type, held.id, strict=True)
 
 
-def delete(tx: Transaction, type: str, id: str, version: int | None = None) -> Stored | None:
+def delete(tx: Transaction, type: str, id: str, expected: Expected | None = None) -> Stored | None:
     """Mark deleted and free its identity keys. Nothing happens when there is nothing."""
     held = tx.resources.read(type, id)
     if held is None or held.deleted:
         return None
-    if version is not None and held.version != version:
-        raise PreconditionError(f"{type}/{id} is at version {held.version}, not {version}")
+    if expected is not None:
+        expected.check(held, f"{type}/{id}")
     guard_delete(tx, held.resource)
     gone = tx.resources.delete(type, id)
     tx.keys.release(type, id)

@@ -17,6 +17,8 @@ from fhir_gateway.validation import Issue, encode
 FHIR_JSON: Final = "application/fhir+json"
 _READ: Final = ("application/fhir+json", "application/json", "text/json", "application/json+fhir")
 _REFUSED = re.compile(r"(?:^|;)\s*q\s*=\s*0(?:\.0*)?\s*(?:;|$)")
+_VERSION = re.compile(r"fhirversion\s*=\s*\"?([^\s;\"]*)", re.IGNORECASE)
+_R4: Final = ("4.0", "4.0.1")
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)
 _XML: Final = ("xml", "text/xml", "application/xml", "application/fhir+xml", "application/xml+fhir")
 
@@ -46,18 +48,29 @@ def check_accept(request: Request, *also: str) -> None:
     """Only JSON is written. `_format` outranks the Accept header. Raises NotAcceptableError for a format that excludes JSON and all of `also`."""
     wanted = request.query_params.get("_format")
     if wanted is not None:
-        if wanted.replace(" ", "+").split(";")[0].strip().lower() not in ("json", *_READ):
+        kind, _, parameters = wanted.replace(" ", "+").partition(";")
+        if kind.strip("+").lower() not in ("json", *_READ) or _other_version(parameters):
             raise NotAcceptableError(f"_format '{wanted[:40]}' is not written here; use json")
         return
     accepted = accepted_types(request)
-    if accepted and not any(kind in (*_READ, *also, "*/*", "application/*", "text/html") for kind in accepted):
+    if request.headers.get("accept", "").strip() and not any(kind in (*_READ, *also, "*/*", "application/*", "text/html") for kind in accepted):
         raise NotAcceptableError("Answers are written as application/fhir+json only")
 
 
 def accepted_types(request: Request) -> list[str]:
-    """The media types of the Accept header, without parameters; those refused by `q=0` are left out."""
+    """The media types of the Accept header, without parameters; those refused by `q=0`, or asked for in another FHIR version, are left out."""
     parts = [part.partition(";") for part in request.headers.get("accept", "*/*").lower().split(",")]
-    return [kind.strip() for kind, _, parameters in parts if kind.strip() and not _REFUSED.search(parameters)]
+    return [kind.strip() for kind, _, parameters in parts if kind.strip() and not _refused(parameters)]
+
+
+def _refused(parameters: str) -> bool:
+    return bool(parameters) and (_REFUSED.search(parameters) is not None or _other_version(parameters))
+
+
+def _other_version(parameters: str) -> bool:
+    """versioning.html#mt-version: `fhirVersion` says which FHIR is meant, and a server refuses one it does not speak."""
+    named = _VERSION.search(parameters)
+    return named is not None and named[1] not in _R4
 
 
 def check_content_type(request: Request) -> None:
@@ -68,16 +81,27 @@ def check_content_type(request: Request) -> None:
         raise MediaTypeError("FHIR XML is not read here; send application/fhir+json")
     if kind and kind not in _READ:
         raise MediaTypeError(f"Content-Type '{kind[:60]}' is not read here; send application/fhir+json")
+    if _other_version(parameters):
+        raise MediaTypeError("FHIR R4 (fhirVersion=4.0) is read here, no other version")
     charset = _CHARSET.search(parameters)
     if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
         raise MediaTypeError(f"FHIR JSON is UTF-8; charset '{charset[1][:40]}' is not read here")
     check_encoding(request)
 
 
+def is_json(content_type: str) -> bool:
+    """JSON by any of its names."""
+    return content_type.partition(";")[0].strip().lower() in _READ
+
+
 def is_fhir(content_type: str) -> bool:
-    """Is a body of this type a resource, rather than bytes of a Binary? FHIR XML is one, though it is not read here."""
-    kind = content_type.partition(";")[0].strip().lower()
-    return kind in _READ or kind in ("application/fhir+xml", "application/xml+fhir")
+    """FHIR's own JSON, rather than any JSON."""
+    return content_type.partition(";")[0].strip().lower() in ("application/fhir+json", "application/json+fhir")
+
+
+def is_xml(content_type: str) -> bool:
+    """FHIR XML, which is not read here."""
+    return content_type.partition(";")[0].strip().lower() in ("application/fhir+xml", "application/xml+fhir")
 
 
 def check_encoding(request: Request) -> None:

@@ -38,6 +38,8 @@ class LookedRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:
         super().__init__(path, endpoint, **more)
+        if self.methods and "GET" in self.methods:
+            self.methods.add("HEAD")  # http.html#head: wherever GET is done; the server leaves the body out
         self._slashes = path.count("/")
         self._operation = "$" in path
 

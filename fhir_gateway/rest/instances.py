@@ -9,6 +9,7 @@ from starlette.responses import Response
 from fhir_gateway.rest import answers, binary, requests
 from fhir_gateway.rest.common import LookedRoute, form_of, gateway_of, known, legal, one, patch_body, run, run_brief, wrote
 from fhir_gateway.security.request import principal_of
+from fhir_gateway.store import Stored
 
 router = APIRouter(route_class=LookedRoute)
 
@@ -25,7 +26,6 @@ async def history(request: Request, type: str, id: str) -> Response:
 
 
 @router.get("/fhir/{type}/{id}", summary="Read")
-@router.head("/fhir/{type}/{id}", include_in_schema=False)
 async def read(request: Request, type: str, id: str) -> Response:
     """The current version; 304 when the client holds it, 410 when it was deleted."""
     principal = principal_of(request)
@@ -37,25 +37,27 @@ async def read(request: Request, type: str, id: str) -> Response:
     if type != "Binary":
         answers.check_accept(request)
     stored = await (run if type == "Binary" else run_brief)(request, lambda: gateway.read(principal, type, id))
-    native = binary.native(request, stored) if type == "Binary" else None
-    answer = one(request, stored)
-    if native is None or answer.status_code == 304:
-        return answer
-    headers = answers.version_headers(stored.version, stored.last_updated)
-    return Response(native.content, 200, {**headers, **binary.INERT}, media_type=native.content_type)
+    return _shown(request, stored)
 
 
 @router.get("/fhir/{type}/{id}/_history/{version}", summary="Read one version")
-@router.head("/fhir/{type}/{id}/_history/{version}", include_in_schema=False)
 async def vread(request: Request, type: str, id: str, version: str) -> Response:
     """One version as it was."""
     principal = principal_of(request)
-    answers.check_accept(request)
+    if type != "Binary":
+        answers.check_accept(request)
     known(type)
     legal(type, id)
     gateway = gateway_of(request)
     number = int(version) if version.isdecimal() and len(version) < 10 else 0
-    return one(request, await run(request, lambda: gateway.vread(principal, type, id, number)))
+    return _shown(request, await run(request, lambda: gateway.vread(principal, type, id, number)))
+
+
+def _shown(request: Request, stored: Stored) -> Response:
+    """One version, a Binary as its bytes where they are asked for; 304 when the client holds it."""
+    native = binary.native(request, stored) if stored.type == "Binary" else None
+    answer = one(request, stored)
+    return answer if native is None or answer.status_code == 304 else native
 
 
 @router.put("/fhir/{type}/{id}", summary="Update, or create with this id")
@@ -65,8 +67,8 @@ async def update(request: Request, type: str, id: str) -> Response:
     answers.check_accept(request)
     known(type)
     gateway = gateway_of(request)
-    body, version = await binary.upload(request, type, id), requests.expected_version(request)
-    return wrote(request, await run(request, lambda: gateway.update(principal, type, id, body, version)))
+    body, expected = await binary.upload(request, type, id), requests.expected(request)
+    return wrote(request, await run(request, lambda: gateway.update(principal, type, id, body, expected)))
 
 
 @router.patch("/fhir/{type}/{id}", summary="Patch: JSON Patch or JSON Merge Patch")
@@ -77,9 +79,9 @@ async def patch(request: Request, type: str, id: str) -> Response:
     known(type)
     legal(type, id)
     gateway = gateway_of(request)
-    version = requests.expected_version(request)
+    expected = requests.expected(request)
     kind, body = await patch_body(request)
-    return wrote(request, await run(request, lambda: gateway.patch(principal, type, id, "", body, kind, version)))
+    return wrote(request, await run(request, lambda: gateway.patch(principal, type, id, "", body, kind, expected)))
 
 
 @router.delete("/fhir/{type}/{id}", summary="Delete")
@@ -90,8 +92,8 @@ async def delete(request: Request, type: str, id: str) -> Response:
     known(type)
     legal(type, id)
     gateway = gateway_of(request)
-    version = requests.expected_version(request)
-    await run(request, lambda: gateway.delete(principal, type, id, version))
+    expected = requests.expected(request)
+    await run(request, lambda: gateway.delete(principal, type, id, expected))
     return Response(None, 204)
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final, Literal
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import Request
 
-from fhir_gateway.errors import PreconditionError, UnknownParameterError, UnreadableError
+from fhir_gateway.errors import UnknownParameterError, UnreadableError
+from fhir_gateway.pipeline.preconditions import Expected, Tags
 
-_ETAG = re.compile(r'^(?:W/)?"?(\d{1,18})"?$')
 Return = Literal["minimal", "representation", "OperationOutcome"]
 RETURNS: Final[tuple[Return, ...]] = ("minimal", "representation", "OperationOutcome")
 RESULT_PARAMETERS: Final = ("_format", "_pretty", "_totalMethod")
@@ -26,15 +26,9 @@ def base_of(request: Request) -> str:
     return f"{str(request.base_url).rstrip('/')}/fhir"
 
 
-def expected_version(request: Request) -> int | None:
-    """If-Match as a version number. Raises PreconditionError when it is something this server never gave out."""
-    given = request.headers.get("if-match")
-    if given is None:
-        return None
-    match = _ETAG.match(given.strip())
-    if not match:
-        raise PreconditionError(f'If-Match {given[:40]!r} is not a version of this server; it looks like W/"3"')
-    return int(match.group(1))
+def expected(request: Request) -> Expected | None:
+    """If-Match and If-None-Match of a write. Raises PreconditionError for an If-Match that is nothing this server ever gave out."""
+    return Expected.of(request.headers.get("if-match"), request.headers.get("if-none-match"))
 
 
 def condition(request: Request) -> str | None:
@@ -75,19 +69,16 @@ def not_modified(request: Request, version: int, last_updated: datetime) -> bool
     """Does the client hold this version already (If-None-Match, If-Modified-Since)?"""
     given = request.headers.get("if-none-match")
     if given is not None:
-        return any(part.strip() == "*" or _same_version(part, version) for part in given.split(","))
+        return version in Tags.of(given)
     since = request.headers.get("if-modified-since")
     if since is not None:
         try:
-            return last_updated.replace(microsecond=0) <= parsedate_to_datetime(since)
+            moment = parsedate_to_datetime(since)
         except (TypeError, ValueError):
             return False
+        # RFC 9110 5.6.7: all three forms are times in UTC, and asctime's does not say so.
+        return last_updated.replace(microsecond=0) <= (moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     return False
-
-
-def _same_version(tag: str, version: int) -> bool:
-    match = _ETAG.match(tag.strip())
-    return match is not None and int(match.group(1)) == version
 
 
 def wanted_return(request: Request) -> Return:

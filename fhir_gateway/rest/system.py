@@ -14,7 +14,6 @@ router = APIRouter(route_class=LookedRoute)
 
 
 @router.get("/fhir/metadata", summary="What this server can do")
-@router.head("/fhir/metadata", include_in_schema=False)
 async def metadata(request: Request) -> Response:
     """The CapabilityStatement, made from what is there. Needs no sign-in."""
     answers.check_accept(request)

@@ -25,7 +25,6 @@ async def history(request: Request, type: str) -> Response:
 
 
 @router.get("/fhir/{type}", summary="Search one resource type")
-@router.head("/fhir/{type}", include_in_schema=False)
 @router.post("/fhir/{type}/_search", summary="Search one resource type, parameters in the body")
 async def search(request: Request, type: str) -> Response:
     """A searchset Bundle with links built from the request."""
@@ -56,9 +55,9 @@ async def update(request: Request, type: str) -> Response:
     answers.check_accept(request)
     known(type)
     gateway = gateway_of(request)
-    condition, version = requests.query_condition(request), requests.expected_version(request)
+    condition, expected = requests.query_condition(request), requests.expected(request)
     body = await body_of(request)
-    return wrote(request, await run(request, lambda: gateway.update_where(principal, type, condition, body, version)))
+    return wrote(request, await run(request, lambda: gateway.update_where(principal, type, condition, body, expected)))
 
 
 @router.patch("/fhir/{type}", summary="Patch what a condition means")
@@ -68,9 +67,9 @@ async def patch(request: Request, type: str) -> Response:
     answers.check_accept(request)
     known(type)
     gateway = gateway_of(request)
-    condition, version = requests.query_condition(request), requests.expected_version(request)
+    condition, expected = requests.query_condition(request), requests.expected(request)
     kind, body = await patch_body(request)
-    return wrote(request, await run(request, lambda: gateway.patch(principal, type, None, condition, body, kind, version)))
+    return wrote(request, await run(request, lambda: gateway.patch(principal, type, None, condition, body, kind, expected)))
 
 
 @router.delete("/fhir/{type}", summary="Delete what a condition means")
@@ -80,6 +79,6 @@ async def delete(request: Request, type: str) -> Response:
     answers.check_accept(request)
     known(type)
     gateway = gateway_of(request)
-    condition, version = requests.query_condition(request), requests.expected_version(request)
-    await run(request, lambda: gateway.delete_where(principal, type, condition, version))
+    condition, expected = requests.query_condition(request), requests.expected(request)
+    await run(request, lambda: gateway.delete_where(principal, type, condition, expected))
     return Response(None, 204)

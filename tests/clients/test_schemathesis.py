@@ -81,6 +81,7 @@ def described() -> Json:
         warnings.simplefilter("ignore")  # routes of two methods share a name
         given = deepcopy(app.openapi())
     for path, methods in given["paths"].items():
+        methods.pop("head", None)  # GET without what it answers
         for method, operation in methods.items():
             operation.pop("operationId")
             for parameter in operation.get("parameters", ()):

@@ -13,7 +13,7 @@ from fhir_gateway.cases.messageevent import event_of
 from fhir_gateway.validation import decode, encode, shapes, validate
 from fhir_gateway.validation.types import TYPES
 from profiles import searchparameters
-from tests.rest.conftest import BASE, Api, running
+from tests.rest.conftest import BASE, JSON, Api, running
 from tests.rest.test_cases import patient
 from tests.rest.test_messages import Sender
 
@@ -245,7 +245,7 @@ def test_operations_of_every_type_are_done_on_every_type(server: Api, rest: dict
         assert judged.status_code == 200, (type, judged.text)
         assert [i["severity"] for i in decode(judged.content)["issue"]] == ["information"], (type, judged.text)
         here = f"/fhir/{type}/{server.made(instance(type))['id']}"
-        assert server.post(f"{here}/$validate?mode=update", decode(server.get(here).content)).status_code == 200
+        assert server.post(f"{here}/$validate?mode=update", decode(server.get(here, accept=JSON).content)).status_code == 200
         for step, tags in (("$meta-add", 1), ("$meta", 1), ("$meta-delete", 0)):
             answer = decode(server.post(f"{here}/{step}", label if step != "$meta" else {"resourceType": "Parameters"}).content)
             assert len(answer["parameter"][0]["valueMeta"].get("tag", [])) == tags, (type, step)

@@ -293,7 +293,7 @@ def test_a_message_kept_by_the_gateway_is_read_as_binary_or_as_its_bytes(api: Ap
     raw = messages.referral("REF-BIN", mrn="BIN-1")
     assert api.v2(raw) == "AA"
     line = api.inbox("processed")[0]
-    binary = decode(api.get(f"/fhir/Binary/{line.id}").content)
+    binary = decode(api.get(f"/fhir/Binary/{line.id}", accept=JSON).content)
     assert (binary["resourceType"], binary["contentType"]) == ("Binary", "x-application/hl7-v2+er7")
     as_bytes = api.get(f"/fhir/Binary/{line.id}", accept="x-application/hl7-v2+er7")
     assert (as_bytes.status_code, as_bytes.content) == (200, raw)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fhir_gateway.validation import decode, encode
-from tests.rest.conftest import BASE, HOST, STAFF, Api, issues, places, running
+from tests.rest.conftest import BASE, HOST, JSON, STAFF, Api, issues, places, running
 
 SYSTEM = "urn:oid:2.16.840.1.113883.19.5.1"
 
@@ -323,8 +323,8 @@ def test_a_refused_bundle_is_kept_and_done_when_it_can_be(either: Api) -> None:
     line = either.inbox("refused")[0]
     assert (line.message_type, line.control_id) == ("Bundle/transaction", f"urn:x:y|{identifier['value']}")
     assert line.findings[0]["where"] == "Bundle.entry[0].resource.subject.reference"
-    assert decode(either.get(f"/fhir/Binary/{line.id}").content)["contentType"] == "application/fhir+json"
-    kept = either.get(f"/fhir/Binary/{line.id}", accept="application/octet-stream, application/fhir+json")
+    assert decode(either.get(f"/fhir/Binary/{line.id}", accept=JSON).content)["contentType"] == "application/fhir+json"
+    kept = either.get(f"/fhir/Binary/{line.id}")
     assert kept.content == encode(
         {"resourceType": "Bundle", "type": "transaction", "identifier": identifier, "entry": [post(condition(f"Patient/{late}"))]}
     )

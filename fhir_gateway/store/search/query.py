@@ -20,6 +20,8 @@ MOST: Final = 1000
 """`_count` above this is cut to it (3.1.1.6: the server may return fewer)."""
 MOST_VALUES: Final = 800
 """Values of all parameters together: a statement takes no more than it can be compiled with (SQLite: an expression 1,000 deep)."""
+_SELECT: Final = 4
+"""What a value of a composite counts, since each pair is a select of its own: 100 pairs at most, compiled in about half a second."""
 DEEPEST: Final = 4
 """Links of a chain. Each is a join; real questions need two."""
 
@@ -179,7 +181,7 @@ def _size(asked: Narrowing) -> int:
         case Condition(values=values):
             return sum(max(1, len(value.exact)) if isinstance(value, UriValue) else 1 for value in values)
         case Composite(meetings=meetings, values=together):
-            return len(meetings) * sum(map(len, together))
+            return _SELECT * len(meetings) * sum(map(len, together))
         case Chain(options=options):
             return sum(_size(inner) for _, inner in options)
         case Has(inner=inner):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from fhir_gateway.errors import GatewayError, InvalidError, NotFoundError, operation_outcome
+from fhir_gateway.errors import GatewayError, InvalidError, NotFoundError, UnreadableError, operation_outcome
 from fhir_gateway.pipeline import conditions, writes
 from fhir_gateway.pipeline.conditions import Condition
 from fhir_gateway.pipeline.entries import NAMED, ORDER, Entry
@@ -109,6 +109,8 @@ def _settle(
     """The id of one entry: found by its condition, made by an entry before it with the same condition, or new."""
     if condition is not None:
         found = conditions.match(tx, condition)
+        if found is not None and entry.method == "PUT" and (entry.resource or {}).get("id", found.id) != found.id:
+            raise UnreadableError("The condition means another resource than the id in the body", f"{entry.path}.resource.id")
         entry.id = found.id if found else placed.get((entry.type, condition.text), "")
         if not entry.id and entry.method == "POST":
             entry.id = next((holders[key][1] for key in condition.keys(entry.resource) if key in holders), "")
@@ -116,7 +118,7 @@ def _settle(
         entry.new = not entry.id
     if not entry.id and entry.method in ("POST", "PUT"):
         entry.id = new_id() if entry.method == "POST" else (entry.resource or {}).get("id", "") or new_id()
-    if condition is not None and entry.method == "POST":
+    if condition is not None and entry.method in ("POST", "PUT"):
         placed[(entry.type, condition.text)] = entry.id
 
 

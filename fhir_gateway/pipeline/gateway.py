@@ -29,6 +29,7 @@ from fhir_gateway.pipeline.custody import Custody
 from fhir_gateway.pipeline.dryrun import DryRun
 from fhir_gateway.pipeline.forms import form_of
 from fhir_gateway.pipeline.intake import FHIR_TYPE, V2_TYPE
+from fhir_gateway.pipeline.linking import linked, ours
 from fhir_gateway.pipeline.messages import V2Intake
 from fhir_gateway.pipeline.messaging import MessageIntake
 from fhir_gateway.pipeline.operations import Operations
@@ -209,9 +210,9 @@ class Gateway:
         """A message for $process-message: HTTP status and the answer's bytes. A payer's is refused, as above."""
         return self._refused(principal, "$process-message") or self.messaging.receive(raw, principal, base)
 
-    def create(self, principal: Principal, type: str, raw: bytes, condition: str | None) -> Written:
-        """One new resource; with a condition only when nothing matches it."""
-        resource = self._given(raw, type)
+    def create(self, principal: Principal, type: str, raw: bytes, condition: str | None, base: str = "") -> Written:
+        """One new resource; with a condition only when nothing matches it. base: as of `_written`."""
+        resource = self._written(raw, type, base)
         body = {key: value for key, value in resource.items() if key != "id"}
 
         def work(tx: Transaction) -> Written:
@@ -221,9 +222,9 @@ class Gateway:
 
         return self._run(principal, work)
 
-    def update(self, principal: Principal, type: str, id: str, raw: bytes, expected: Expected | None) -> Written:
-        """A new version of one resource, or its first under this id."""
-        resource = self._given(raw, type)
+    def update(self, principal: Principal, type: str, id: str, raw: bytes, expected: Expected | None, base: str = "") -> Written:
+        """A new version of one resource, or its first under this id. base: as of `_written`."""
+        resource = self._written(raw, type, base)
         if resource.get("id") != id:
             raise UnreadableError("The id of the resource must be the id of the address", f"{type}.id")
 
@@ -233,9 +234,9 @@ class Gateway:
 
         return self._run(principal, work)
 
-    def update_where(self, principal: Principal, type: str, condition: str, raw: bytes, expected: Expected | None) -> Written:
-        """A new version of the one resource a condition means, or a new resource."""
-        resource = self._given(raw, type)
+    def update_where(self, principal: Principal, type: str, condition: str, raw: bytes, expected: Expected | None, base: str = "") -> Written:
+        """A new version of the one resource a condition means, or a new resource. base: as of `_written`."""
+        resource = self._written(raw, type, base)
 
         def work(tx: Transaction) -> Written:
             self._check_references(tx, resource, type)
@@ -409,6 +410,11 @@ class Gateway:
 
     def _given(self, raw: bytes, type: str) -> Json:
         return writes.checked(writes.given_object(raw), type)
+
+    def _written(self, raw: bytes, type: str, base: str) -> Json:
+        """The resource of a write. base: our own address as the client used it; references under it are to what is held here, and are kept so."""
+        resource = self._given(raw, type)
+        return linked(resource, lambda text: ours(text, base)) if base and base.encode() in raw else resource
 
     def _check_references(self, tx: Transaction, resource: Json, type: str) -> None:
         if self.settings.strict_references:

@@ -23,18 +23,21 @@ from fhir_gateway.validation import Issue, shapes
 Json = dict[str, Any]
 Resolve = Callable[[str], str | None]
 
+_ADDRESSES: Final = frozenset({"definitionUri", "endpoint", "instantiatesUri", "policy", "protocol", "source", "uri", "url", "valueUri", "valueUrl"})
+"""Elements of type uri or url. Those of type oid and uuid stay: `Type/id` would not be legal in them."""
+_LINKS = re.compile(r"""(\s(?:href|src)\s*=\s*)(["'])(urn:[^"'\s]+)\2""")
 _ELSEWHERE: Final = ("http:", "https:", "urn:")
 _REST = re.compile(r"(https?://.+)/([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}")
 
 
 def link(tx: Transaction, entries: list[Entry], base: str) -> None:
     """Replace references between entries, conditional ones, and absolute ones under `base` by `Type/id`. Raises InvalidError naming all that dangle."""
-    addresses = _addresses(entries)
+    addresses, made = _addresses(entries), {f"{entry.type}/{entry.id}" for entry in entries if entry.new}
     issues: list[Issue] = []
     for entry in entries:
         if entry.resource is None:
             continue
-        resolve = _resolver(entry, addresses, base)
+        resolve = _resolver(entry, addresses, made, base)
         for path, text in references(entry.resource, f"{entry.path}.resource"):
             if resolve(text) is not None:
                 continue
@@ -61,15 +64,22 @@ def _addresses(entries: list[Entry]) -> dict[str, str]:
     return addresses
 
 
-def _resolver(entry: Entry, addresses: dict[str, str], base: str) -> Resolve:
-    """bundle.html#references: a relative reference is read under the server part of the fullUrl of the entry it stands in."""
+def _resolver(entry: Entry, addresses: dict[str, str], made: set[str], base: str) -> Resolve:
+    """bundle.html#references: a relative reference is read under the server part of the fullUrl of the entry it stands in.
+
+    One to a version of an entry is to the version written now (http.html#trules): the first of what is made here, of what was there the one that stands.
+    """
     match = _REST.fullmatch(entry.full_url)
     root = match[1] if match else None
 
+    def entry_at(text: str) -> str | None:
+        return (addresses.get(f"{root}/{text}") if root is not None else None) or addresses.get(text)
+
     def resolve(text: str) -> str | None:
-        if root is not None and (beside := addresses.get(f"{root}/{text}")) is not None:
-            return beside
-        return addresses.get(text) or ours(text, base)
+        found = entry_at(text)
+        if found is None and "/_history/" in text and (found := entry_at(text.partition("/_history/")[0])) in made:
+            found = f"{found}/_history/1"
+        return found or ours(text, base)
 
     return resolve
 
@@ -84,7 +94,8 @@ def ours(text: str, base: str) -> str | None:
 
 
 def linked(value: Any, resolve: Resolve) -> Any:
-    """A copy in which references, and `urn:` addresses in url elements, are replaced where they resolve; other parts are shared with the original.
+    """A copy in which references, and `urn:` addresses in elements of type uri and url and in links of the narrative (http.html#trules), are replaced where
+    they resolve; other parts are shared with the original.
 
     Absolute addresses in url elements stay: a canonical url is a name, whatever the fullUrl of its entry.
     """
@@ -93,8 +104,12 @@ def linked(value: Any, resolve: Resolve) -> Any:
         for key, item in value.items():
             changed = item
             if isinstance(item, str):
-                if key == "reference" or (key in ("url", "valueUri", "valueUrl") and item.startswith("urn:")):
+                if key == "reference" or (key in _ADDRESSES and item.startswith("urn:")):
                     changed = resolve(item) or item
+                elif key == "div" and "urn:" in item:
+                    changed = _relinked(item, resolve)
+            elif key in _ADDRESSES and isinstance(item, list):
+                changed = _each(item, resolve)
             elif isinstance(item, (dict, list)):
                 changed = linked(item, resolve)
             if changed is not item:
@@ -105,6 +120,16 @@ def linked(value: Any, resolve: Resolve) -> Any:
         items = [linked(item, resolve) if isinstance(item, (dict, list)) else item for item in value]
         return value if all(a is b for a, b in zip(items, value, strict=True)) else items
     return value
+
+
+def _each(addresses: list[Any], resolve: Resolve) -> list[Any]:
+    items = [(resolve(item) or item) if isinstance(item, str) and item.startswith("urn:") else linked(item, resolve) for item in addresses]
+    return addresses if all(a is b for a, b in zip(items, addresses, strict=True)) else items
+
+
+def _relinked(div: str, resolve: Resolve) -> str:
+    """The narrative with links that name an entry leading to what it became."""
+    return _LINKS.sub(lambda link: f"{link[1]}{link[2]}{resolve(link[3]) or link[3]}{link[2]}", div)
 
 
 def _conditional(tx: Transaction, text: str, path: str, entries: list[Entry], addresses: dict[str, str], issues: list[Issue]) -> None:

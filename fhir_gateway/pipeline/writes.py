@@ -149,19 +149,20 @@ def read(tx: Transaction, type: str, id: str) -> Stored:
 def check_references(tx: Transaction, resources: Iterable[tuple[str, Json]], coming: set[str]) -> None:
     """Refuse local references to what does not exist. resources: (FHIRPath, resource); coming: references written by the same request."""
     wanted: dict[str, list[str]] = {}
+    issues: list[Issue] = []
     for at, resource in resources:
         for path, text in references(resource, at):
+            if "?" in text and shapes.known(text.partition("?")[0]):
+                issues.append(Issue("error", "not-supported", "A reference by a condition is looked up in a transaction only", path))
             local = text.partition("/_history/")[0]
             type, _, identity = local.partition("/")
             if identity and "/" not in identity and "?" not in local and shapes.known(type) and local not in coming:
                 wanted.setdefault(local, []).append(path)
-    if not wanted:
-        return
-    held = tx.resources.read_many(sorted(wanted))
+    held = tx.resources.read_many(sorted(wanted)) if wanted else {}
     missing = [text for text in wanted if text not in held or held[text].deleted]
     missing = [text for text in missing if not (text.startswith("Binary/") and tx.inbox.get(text[7:]))]
-    if missing:
-        issues = [Issue("error", "not-found", f"{text} does not exist here", path) for text in missing for path in wanted[text]]
+    issues += [Issue("error", "not-found", f"{text} does not exist here", path) for text in missing for path in wanted[text]]
+    if issues:
         raise InvalidError("A reference names a resource that does not exist", issues=issues)
 
 

@@ -67,8 +67,8 @@ async def update(request: Request, type: str, id: str) -> Response:
     answers.check_accept(request)
     known(type)
     gateway = gateway_of(request)
-    body, expected = await binary.upload(request, type, id), requests.expected(request)
-    return wrote(request, await run(request, lambda: gateway.update(principal, type, id, body, expected)))
+    body, expected, base = await binary.upload(request, type, id), requests.expected(request), requests.base_of(request)
+    return wrote(request, await run(request, lambda: gateway.update(principal, type, id, body, expected, base)))
 
 
 @router.patch("/fhir/{type}/{id}", summary="Patch: JSON Patch or JSON Merge Patch")

@@ -44,8 +44,8 @@ async def create(request: Request, type: str) -> Response:
     answers.check_accept(request)
     known(type)
     gateway = gateway_of(request)
-    body, condition = await upload(request, type), requests.condition(request)
-    return wrote(request, await run(request, lambda: gateway.create(principal, type, body, condition)))
+    body, condition, base = await upload(request, type), requests.condition(request), requests.base_of(request)
+    return wrote(request, await run(request, lambda: gateway.create(principal, type, body, condition, base)))
 
 
 @router.put("/fhir/{type}", summary="Update what a condition means, or create it")
@@ -56,8 +56,8 @@ async def update(request: Request, type: str) -> Response:
     known(type)
     gateway = gateway_of(request)
     condition, expected = requests.query_condition(request), requests.expected(request)
-    body = await body_of(request)
-    return wrote(request, await run(request, lambda: gateway.update_where(principal, type, condition, body, expected)))
+    body, base = await body_of(request), requests.base_of(request)
+    return wrote(request, await run(request, lambda: gateway.update_where(principal, type, condition, body, expected, base)))
 
 
 @router.patch("/fhir/{type}", summary="Patch what a condition means")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -62,18 +61,16 @@ def put(file: Annotated[str, typer.Argument(metavar="FILE", help="A payer's JSON
         stop("\n".join(f"{file}: {fault}" for fault in refused.faults))
     if payer.plan and (issues := validate(payer.plan, "insurancePlan")):
         stop("\n".join(f"{file}: {issue.expression}: {issue.text}" for issue in issues))
-    with gateway() as opened, opened.store.transaction(STAFF, datetime.now(UTC)) as tx:
-        tx.payers.put(payer.name, text)
-        tx.audit.append("payer-put", "Organization", payer.name)
+    with gateway() as opened:
+        opened.payers.put(STAFF, payer, text)
     out.print(f"{payer.name} is configured; open cases are asked about with: fhir-gateway coverage check --due", markup=False, soft_wrap=True)
 
 
 @app.command("remove")
 def remove(name: str) -> None:
     """Forget a payer of the database. A file of the same name holds again."""
-    with gateway() as opened, opened.store.transaction(STAFF, datetime.now(UTC)) as tx:
-        found = tx.payers.remove(name)
-        tx.audit.append("payer-remove", "Organization", name)
+    with gateway() as opened:
+        found = opened.payers.remove(STAFF, name)
     if not found:
         stop(f"The database holds no payer {name}")
     out.print(f"{name} is forgotten", markup=False)

@@ -37,7 +37,8 @@ from fhir_gateway.pipeline.opinion import Opinions
 from fhir_gateway.pipeline.orphans import Orphans
 from fhir_gateway.pipeline.outgoing import Outgoing
 from fhir_gateway.pipeline.paperwork import Paperwork
-from fhir_gateway.pipeline.payerview import Releases, closed, refusal, resolver
+from fhir_gateway.pipeline.payerregister import PayerRegister
+from fhir_gateway.pipeline.payerview import Releases, closed, refusal
 from fhir_gateway.pipeline.preconditions import Expected
 from fhir_gateway.pipeline.replay import Replay
 from fhir_gateway.pipeline.results import RawMessage, Written
@@ -105,6 +106,8 @@ class Gateway:
         self.authorising = Authorising(self.store, self.casework, self.clock, settings)
         self.releases = Releases(self.store, self.clock)
         self.messaging = MessageIntake(self.store, self.casework, settings, self.clock)
+        self.payers = PayerRegister(self.store, self.casework.payers, self.outgoing, settings, self.clock)
+        self.store.knows_payers(self.payers.shown, settings.zone)
 
     # Running
 
@@ -115,16 +118,8 @@ class Gateway:
         for name in COMMON:
             shapes.shape_of_resource(name)
         self.casework.checklists.seed(self.store, self.clock())
-        self._show_payers()
         event("recovered", messages=self.recover())
         settle_collector()
-
-    def _show_payers(self) -> None:
-        """Let payers the clinic has configured see what is theirs, as they are configured now. The ones that come with the program see nothing."""
-        with self.store.snapshot(GATEWAY) as tx:
-            held, known = tx.payers.list(), list(self.casework.payers.all(tx).values())
-        if held or self.settings.payers is not None:
-            self.store.knows_payers(resolver(lambda: known), self.settings.zone)
 
     def stop(self) -> None:
         """Close the database."""

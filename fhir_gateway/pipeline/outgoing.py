@@ -24,6 +24,7 @@ from fhir_gateway.pipeline.chasing import follow_up
 from fhir_gateway.pipeline.delivery import Delivery, Outcome
 from fhir_gateway.pipeline.eligibility import Enquiries
 from fhir_gateway.pipeline.enquiry import KIND as ELIGIBILITY
+from fhir_gateway.pipeline.payerview import VIEWS, show_next
 from fhir_gateway.security.principal import GATEWAY
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Job, Store, Transaction
@@ -33,7 +34,7 @@ from fhir_gateway.store.payerview.projection import TURN
 Json = dict[str, Any]
 Prepare = Callable[[Transaction, Job, Settings], list[Delivery]]
 
-LOCAL: Final = ("remind", "escalate", checks.KIND, TURN)
+LOCAL: Final = ("remind", "escalate", checks.KIND, TURN, VIEWS)
 LEASE_FACTOR: Final = 20
 """A lease lasts this many times as long as one sending may take: a batch of slow partners ends within it, a worker that died is not missed for long."""
 FIRST_WAIT: Final = 10.0
@@ -165,6 +166,9 @@ class Outgoing:
             if job.kind == TURN:
                 if tx.outbox.done(job.pk, self.name):
                     tx.shares.settle(job.payload["patient"])
+            elif job.kind == VIEWS:
+                if tx.outbox.done(job.pk, self.name):
+                    show_next(tx, job.payload)
             elif job.kind == checks.KIND:
                 if tx.outbox.done(job.pk, self.name):
                     with suppress(NotFoundError, ConflictError):  # the case or its insurance went while this waited

@@ -12,7 +12,7 @@ from fhir_gateway.cases.evidence import walk
 from fhir_gateway.coverage.document import Fault
 from fhir_gateway.coverage.payer import Payer, PayerError, payer_of, read, shipped
 from fhir_gateway.pipeline.delivery import Outcome
-from fhir_gateway.store import Transaction, content_hash
+from fhir_gateway.store import PayerDocument, Transaction, content_hash
 
 Json = dict[str, Any]
 
@@ -41,7 +41,11 @@ class Payers:
 
     def all(self, tx: Transaction) -> dict[str, Payer]:
         """By name. A document in the database that an earlier version of the program took and this one does not is left out."""
-        held = {one.name: _parsed(one.document) for one in tx.payers.list()}
+        return self.with_documents(tx.payers.list())
+
+    def with_documents(self, documents: Iterable[PayerDocument]) -> dict[str, Payer]:
+        """As `all`, of documents read already."""
+        held = {one.name: _parsed(one.document) for one in documents}
         return {**self.files, **{name: payer for name, payer in held.items() if payer is not None}}
 
     def of(self, tx: Transaction, coverages: Iterable[Json], insurer: Json | None = None) -> Payer | None:

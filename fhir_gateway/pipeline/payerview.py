@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from fhir_gateway.cases.opinion import is_opinion
 from fhir_gateway.coverage.payer import Payer, payer_of
@@ -17,11 +17,15 @@ from fhir_gateway.pipeline.translate import translated
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.store import Store, Stored, Transaction
 from fhir_gateway.store.cases import Case
+from fhir_gateway.store.ids import new_id
 from fhir_gateway.store.payerview.shares import releasable
 from fhir_gateway.validation import Issue, encode
 from profiles.payerview import RELEASED, WRITTEN
 
 Json = dict[str, Any]
+VIEWS: Final = "payer-views"
+"""Kind of the outbox job that makes anew what payers are shown. payload: since (an id), step, after (a key in the store)."""
+BATCH: Final = 200
 
 
 def closed(principal: Principal, what: str) -> None:
@@ -39,14 +43,31 @@ def refusal(principal: Principal, what: str) -> tuple[int, bytes] | None:
     return None
 
 
-def resolver(payers: Callable[[], Iterable[Payer]]) -> Callable[[Sequence[Json]], str | None]:
-    """The store's question which payer some payors mean, answered by the payers configured at that moment."""
+def resolver(payers: Iterable[Payer]) -> Callable[[Sequence[Json]], str | None]:
+    """The store's question which payer some payors mean, answered by these payers."""
+    known = tuple(payers)
 
     def named(payors: Sequence[Json]) -> str | None:
-        found = payer_of(payers(), payors)
+        found = payer_of(known, payors)
         return found.name if found else None
 
     return named
+
+
+def view_again(tx: Transaction) -> str:
+    """Show nobody anything, and have what payers are shown made anew, batch by batch; the key of the first job."""
+    tx.shares.forget()
+    since = new_id()
+    tx.outbox.put(VIEWS, f"{VIEWS}/{since}/0", {"since": since, "step": 0, "after": 0})
+    return f"{VIEWS}/{since}/0"
+
+
+def show_next(tx: Transaction, payload: Json) -> None:
+    """One batch of that, and the job of the next."""
+    after = tx.shares.settle_next(payload["after"], BATCH)
+    if after is not None:
+        step = payload["step"] + 1
+        tx.outbox.put(VIEWS, f"{VIEWS}/{payload['since']}/{step}", {**payload, "step": step, "after": after})
 
 
 def guard_payer(tx: Transaction, held: Json | None, resource: Json) -> None:

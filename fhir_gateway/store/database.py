@@ -17,7 +17,7 @@ from fhir_gateway.store.audit_trail import AuditTrail
 from fhir_gateway.store.engine import Database
 from fhir_gateway.store.errors import ConflictError
 from fhir_gateway.store.identities import LinkProjection
-from fhir_gateway.store.payerview.projection import PayerOf, ShareProjection
+from fhir_gateway.store.payerview.projection import PayersOf, ShareProjection
 from fhir_gateway.store.records import RecordProjection
 from fhir_gateway.store.retry import ATTEMPTS, has_waited, is_transient, pause
 from fhir_gateway.store.search.index import SearchIndex
@@ -44,9 +44,9 @@ class Store:
         self._trail = AuditTrail(self._write_acts)
         self.dialect = self._database.dialect
 
-    def knows_payers(self, payer_of: PayerOf | None, zone: tzinfo = UTC) -> None:
-        """Say which payer some payors mean; without it, or with None, no payer is shown anything that is written from now on. zone: the clinic's."""
-        self._shares.payer_of, self._shares.zone = payer_of, zone
+    def knows_payers(self, source: PayersOf | None, zone: tzinfo = UTC) -> None:
+        """Say who tells which payer some payors mean; without it, or with None, no payer is shown anything that is written from now on. zone: the clinic's."""
+        self._shares.source, self._shares.zone = source, zone
 
     def upgrade(self) -> None:
         """Bring the tables to the version this program was written for; several processes may do so at once."""

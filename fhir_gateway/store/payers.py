@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, select, text
 
 from fhir_gateway.store import tables
 from fhir_gateway.store.text import fit
@@ -42,17 +42,29 @@ class Payers:
         self._work = work
 
     def list(self) -> Sequence[PayerDocument]:
-        """All of them, by name."""
-        return [PayerDocument(**row._mapping) for row in self._work.execute(_ALL)]
+        """All of them, by name; read once in a transaction."""
+        if self._work.payers is None:
+            self._work.payers = [PayerDocument(**row._mapping) for row in self._work.execute(_ALL)]
+        return self._work.payers
+
+    def change(self) -> None:
+        """To be called first by a transaction that puts or removes one: whoever has read the old ones ends before it goes on, and nobody reads in between, so
+        that no row about what payers are shown follows from payers that are no more. Raises ConflictError when others take too long.
+        """
+        self._work.now  # noqa: B018 - a snapshot changes nothing
+        if self._work.dialect == "postgresql":  # on SQLite writers are serial
+            self._work.execute(_ALONE)
 
     def put(self, name: str, document: str) -> None:
         """Configure a payer, or change how it is."""
+        self._work.payers = None
         row = {"name": fit(name), "document": document, "changed_at": self._work.now}
         self._work.execute(self._work.insert(_P).on_conflict_do_update(index_elements=[_P.c.name], set_=row), row)
 
     def remove(self, name: str) -> bool:
         """Forget one; was there any? A file of the same name holds again."""
         self._work.now  # noqa: B018 - a snapshot removes nothing
+        self._work.payers = None
         return bool(self._work.execute(_REMOVE, {"name": fit(name)}).rowcount)
 
     def circuit(self, payer: str) -> Circuit:
@@ -66,6 +78,7 @@ class Payers:
         self._work.execute(self._work.insert(_C).on_conflict_do_update(index_elements=[_C.c.payer], set_=row), row)
 
 
+_ALONE: Final = text("LOCK TABLE payer IN ACCESS EXCLUSIVE MODE")
 _ALL: Final = select(_P).order_by(_P.c.name)
 _REMOVE: Final = delete(_P).where(_P.c.name == bindparam("name"))
 _CIRCUIT: Final = select(_C).where(_C.c.payer == bindparam("payer"))

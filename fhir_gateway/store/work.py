@@ -66,6 +66,8 @@ class Work:
         """By Patient id, the Patients found to be the same person (`identities`)."""
         self.joined = False
         """Has this transaction written a link between Patients?"""
+        self.payers: list[Any] | None = None
+        """The payers' documents, once read (`payers`)."""
         self.shares: Any = None
         """What keeps the rows about payers up to date (`payerview.projection`); None in a snapshot."""
         self.acts: Callable[[str, str], Sequence[Any]] = lambda _type, _id: ()

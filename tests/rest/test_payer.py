@@ -28,7 +28,7 @@ Json = dict[str, Any]
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """A case of a member of Blue Plan with records of all kinds, and another patient's, who is with Green Plan."""
     with running(f"sqlite:///{tmp_path_factory.mktemp('payer')}/payer.db") as made:
-        made.gateway.store.knows_payers(resolver(lambda: PAYERS))
+        made.gateway.store.knows_payers(lambda _: resolver(PAYERS))
         other = messages.referral("REF-2", mrn="777", family="Olafson", given="Olaf", born="19600101")
         for message in (
             messages.referral(),

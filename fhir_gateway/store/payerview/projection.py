@@ -11,18 +11,22 @@ from sqlalchemy import BindParameter, Select, bindparam, delete, select
 from fhir_gateway.store import identities, tables
 from fhir_gateway.store.outbox import Outbox
 from fhir_gateway.store.pairs import PairLookup
+from fhir_gateway.store.payers import PayerDocument, Payers
 from fhir_gateway.store.payerview.restricted import Forbidden
-from fhir_gateway.store.payerview.shares import NOBODY, PATIENT, Held, Known, Payers, patient_of, shares
+from fhir_gateway.store.payerview.shares import NOBODY, PATIENT, Held, Known, patient_of, shares
+from fhir_gateway.store.payerview.shares import Payers as Shown
 from fhir_gateway.store.resources import COLUMNS, stored_of
 from fhir_gateway.store.search.references import local
 from fhir_gateway.store.stored import Json
 from fhir_gateway.store.work import Work, Written
 from profiles.days import midnight
-from profiles.payerview import RELEASED
+from profiles.payerview import RELEASED, VIEWS
 from profiles.restriction import turns
 
 PayerOf = Callable[[Sequence[Json]], str | None]
 """The name of the one configured payer that some payors mean. payors: References and Organizations of `Coverage.payor`; None when none is meant."""
+PayersOf = Callable[[Sequence[PayerDocument]], PayerOf | None]
+"""Who tells that, as payers are configured in the database at this moment; None while none is."""
 _S: Final = tables.payer_share
 _REL: Final = tables.payer_release
 _R: Final = tables.resource
@@ -57,23 +61,32 @@ _PAYORS: Final = (
 )
 _END: Final = delete(_S).where(_S.c.payer == bindparam("whom"), _S.c.resource == bindparam("what"))
 _BATCH: Final = 500
+_CHANGES: Final = frozenset({*VIEWS, "Consent", "Organization"})
+"""Types a change of which may change what is shown, whoever it is about."""
 TURN: Final = "payer-view"
 """Kind of the outbox job that brings a person's rows up to date on the day a Consent begins to hold, or ends. payload: patient, a Patient id."""
 
 
 class ShareProjection:
-    """payer_of: None while no payer is configured; then nobody is shown anything, and nothing is looked at. zone: the clinic's, of days in Consents."""
+    """source: asked in every transaction, as payers may be put by another process; while none is configured nobody is shown anything. zone: the clinic's,
+    of days in Consents.
+    """
 
-    def __init__(self, payer_of: PayerOf | None = None, zone: tzinfo = UTC) -> None:
-        self.payer_of, self.zone = payer_of, zone
+    def __init__(self, source: PayersOf | None = None, zone: tzinfo = UTC) -> None:
+        self.source, self.zone = source, zone
+
+    def payer_of(self, work: Work) -> PayerOf | None:
+        """As payers are configured now."""
+        return self.source(Payers(work).list()) if self.source is not None else None
 
     def write(self, work: Work, written: Sequence[Written]) -> None:
         """See Projection."""
-        if self.payer_of is None:
-            return
         last = list({one.pk: one for one in written}.values())
         people = {patient_of(one.stored.resource) for one in last if _tells(one)}
-        if changed := [one.pk for one in last if not one.created]:
+        changed = [one.pk for one in last if not one.created and one.stored.type in _CHANGES]
+        if not (people or changed) or self.payer_of(work) is None:
+            return
+        if changed:
             people.update(work.execute(_WHOSE, {"resources": changed}).scalars())
         if consents := [one.pk for one in last if one.stored.type == "Consent" and not one.created]:
             people.update(id for id in work.execute(_WAS_ABOUT, {"resources": consents}).scalars() if id)
@@ -82,15 +95,16 @@ class ShareProjection:
 
     def settle(self, work: Work, ids: Iterable[str], written: Sequence[Written] = ()) -> None:
         """Bring the rows about these people up to date. written: resources whose search rows are still to come."""
-        if self.payer_of is None or not (people := identities.lately(work, ids)):
+        payer_of = self.payer_of(work)
+        if payer_of is None or not (people := identities.lately(work, ids)):
             return
         work.lock(f"patient:{id}" for id in people)
         for whole in set(identities.persons(work, people).values()):
-            self._settle(work, sorted(whole), written)
+            self._settle(work, sorted(whole), written, payer_of)
 
-    def _settle(self, work: Work, people: list[str], written: Sequence[Written]) -> None:
+    def _settle(self, work: Work, people: list[str], written: Sequence[Written], payer_of: PayerOf) -> None:
         held = {(row.payer, row.resource): row.patient_id for row in work.execute(_ROWS, {"people": people})}
-        wanted = shares(self._known(work, people, written))
+        wanted = shares(self._known(work, people, written, payer_of))
         gone = [{"whom": payer, "what": pk} for payer, pk in held.keys() - wanted.keys()]
         if gone:
             work.execute(_END, gone)
@@ -101,18 +115,20 @@ class ShareProjection:
                 insert.on_conflict_do_update(index_elements=[_S.c.payer, _S.c.resource], set_={"patient_id": insert.excluded.patient_id}), come
             )
 
-    def _known(self, work: Work, people: list[str], written: Sequence[Written]) -> Known:
+    def _known(self, work: Work, people: list[str], written: Sequence[Written], payer_of: PayerOf) -> Known:
         found = {row.pk: Held(row.pk, stored_of(row)) for row in work.execute(_ABOUT, {"people": people})}
         for one in written:
             if one.stored.type in PATIENT and one.stored.type not in (*RELEASED, "ServiceRequest"):
                 found.pop(one.pk, None)
                 if not one.stored.deleted and patient_of(one.stored.resource) in people:
                     found[one.pk] = Held(one.pk, one.stored)
-        payers = {held.stored.reference: self._payers_of(work, held.stored.resource) for held in found.values() if held.stored.type == "Coverage"}
+        coverages = [held.stored for held in found.values() if held.stored.type == "Coverage"]
+        payers = {coverage.reference: _payers_of(work, coverage.resource, payer_of) for coverage in coverages}
         asked = any(held.stored.owner.startswith("payer/") for held in found.values())
         if not any(payers.values()) and not asked:
             return Known((), lambda _: NOBODY)
-        forbids = self._forbidden(work, [held.stored.resource for held in found.values() if held.stored.type == "Consent"], people)
+        consents = [held.stored.resource for held in found.values() if held.stored.type == "Consent"]
+        forbids = self._forbidden(work, consents, people, payer_of)
         cases = work.execute(_CASES, {"people": people}).all()
         found.update((row.pk, Held(row.pk, stored_of(row[:-1]))) for row in cases if row.self_pay is False and not row.deleted)
         released, documents = self._released(work, people, forbids)
@@ -122,16 +138,16 @@ class ShareProjection:
         withheld = any(row.self_pay is not False for row in cases)
         return Known(list(found.values()), lambda coverage: payers[f"Coverage/{coverage['id']}"], released, attached, withheld, forbids)
 
-    def _forbidden(self, work: Work, consents: Sequence[Json], people: list[str]) -> Forbidden:
+    def _forbidden(self, work: Work, consents: Sequence[Json], people: list[str], payer_of: PayerOf) -> Forbidden:
         """What these Consents forbid today; on the days when that changes by itself, the rows are brought up to date."""
         today = work.now.astimezone(self.zone).date()
         for day in turns(consents, today, self.zone):
             Outbox(work).put(TURN, f"{TURN}/{people[0]}/{day}", {"patient": people[0]}, midnight(day, self.zone))
-        return Forbidden(consents, lambda payor, beside: self._payer_of(work, payor, beside), today, self.zone)
+        return Forbidden(consents, lambda payor, beside: _meant(work, payor, beside, payer_of), today, self.zone)
 
-    def _released(self, work: Work, people: list[str], forbids: Forbidden) -> tuple[dict[int, Payers], dict[int, Held]]:
+    def _released(self, work: Work, people: list[str], forbids: Forbidden) -> tuple[dict[int, Shown], dict[int, Held]]:
         """Who each document about these people is released to, and the documents."""
-        payers: dict[int, Payers] = {}
+        payers: dict[int, Shown] = {}
         documents: dict[int, Held] = {}
         for row in work.execute(_RELEASED, {"people": people}):
             held = Held(row.pk, stored_of(row[:-2]))
@@ -141,21 +157,22 @@ class ShareProjection:
                 payers[row.pk] = payers.get(row.pk, NOBODY) | {row.payer}
         return payers, documents
 
-    def _payers_of(self, work: Work, coverage: Json) -> Payers:
-        """Each payor by itself, with the Organization it points at: a Coverage with two payors is each one's."""
-        payors = [one for one in coverage.get("payor") or () if isinstance(one, dict)]
-        return frozenset(name for one in payors if (name := self._payer_of(work, one, coverage)))
 
-    def _payer_of(self, work: Work, payor: Json, beside: Json) -> str | None:
-        """The payer a Reference means, with the Organization it points at: held here, or contained in the resource it stands in."""
-        assert self.payer_of is not None
-        text = str(payor.get("reference", ""))
-        here = local(text)
-        meant = [payor]
-        if here and here[0] == "Organization":
-            meant += [stored_of(row).resource for row in _NAMED.rows(work, [here]) if not row.deleted]
-        meant += [one for one in beside.get("contained") or () if isinstance(one, dict) and text == f"#{one.get('id')}"]
-        return self.payer_of(meant)
+def _payers_of(work: Work, coverage: Json, payer_of: PayerOf) -> Shown:
+    """Each payor by itself: a Coverage with two payors is each one's."""
+    payors = [one for one in coverage.get("payor") or () if isinstance(one, dict)]
+    return frozenset(name for one in payors if (name := _meant(work, one, coverage, payer_of)))
+
+
+def _meant(work: Work, payor: Json, beside: Json, payer_of: PayerOf) -> str | None:
+    """The payer a Reference means, with the Organization it points at: held here, or contained in the resource it stands in."""
+    text = str(payor.get("reference", ""))
+    here = local(text)
+    meant = [payor]
+    if here and here[0] == "Organization":
+        meant += [stored_of(row).resource for row in _NAMED.rows(work, [here]) if not row.deleted]
+    meant += [one for one in beside.get("contained") or () if isinstance(one, dict) and text == f"#{one.get('id')}"]
+    return payer_of(meant)
 
 
 def _tells(one: Written) -> bool:

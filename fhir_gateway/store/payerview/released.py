@@ -15,6 +15,7 @@ from fhir_gateway.store.resources import COLUMNS, stored_of
 from fhir_gateway.store.stored import milliseconds
 from fhir_gateway.store.text import fit
 from fhir_gateway.store.work import Work
+from profiles.payerview import WRITTEN
 
 _S: Final = tables.payer_share
 _REL: Final = tables.payer_release
@@ -22,6 +23,12 @@ _R: Final = tables.resource
 _ONE: Final = and_(_R.c.type == bindparam("type"), _R.c.id == bindparam("id"))
 _READ: Final = select(*COLUMNS).where(_ONE, _R.c.deleted.is_(False))
 _SHOWN: Final = select(_S.c.payer).join(_R, _R.c.pk == _S.c.resource).where(_ONE).order_by(_S.c.payer)
+_PLANS: Final = (
+    select(*COLUMNS)
+    .where(_R.c.type.in_(("Coverage", *WRITTEN)), _R.c.deleted.is_(False), _R.c.pk > bindparam("after"))
+    .order_by(_R.c.pk)
+    .limit(bindparam("size"))
+)
 _TAKE_BACK: Final = delete(_REL).where(
     _REL.c.payer == bindparam("whom"), _REL.c.resource == bindparam("what"), _REL.c.service_request_id == bindparam("case")
 )
@@ -65,6 +72,16 @@ class Shares:
         """Bring what is shown of this person up to date: a case was opened, or is billed otherwise than before."""
         self._work.flush()
         self._projection.settle(self._work, [patient_id] if patient_id else [])
+
+    def forget(self) -> None:
+        """Show nobody anything, until it is settled anew person by person (`settle_next`): what payors mean has changed."""
+        self._work.execute(delete(_S))
+
+    def settle_next(self, after: int, size: int) -> int | None:
+        """Bring what is shown of the next people up to date who have a plan, or about whom a payer wrote; the key to go on after, None at the end."""
+        rows = self._work.execute(_PLANS, {"after": after, "size": size}).all()
+        self._projection.settle(self._work, {patient_of(stored_of(row).resource) for row in rows} - {""})
+        return rows[-1].pk if rows else None
 
     def _document(self, type: str, id: str) -> Any:
         self._work.flush()

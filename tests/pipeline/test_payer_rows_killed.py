@@ -125,6 +125,7 @@ def test_killed_at_every_commit_the_rows_are_those_the_resources_justify(told: T
         before = rows(told)
         assert not done(seen(told)), what
         for commit, after in ((n, after) for n in range(1, MOST) for after in (False, True)):
+            told.gateway.store.close()  # nothing open, and no thread of its own at work, while it forks
             again = killed(fresh, act, commit, after=after)
             held = rows(told)
             assert held == justified(told), (what, commit, after)

@@ -39,16 +39,20 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
 }
 """`peer` is an address and port; `route` is the path template (`/fhir/{type}/{id}`), never the path; `error` is an exception's class name."""
 
+_ALLOWED: Final = {name: frozenset(fields) for name, fields in EVENTS.items()}
+_LEVELS: Final = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
+_least = logging.NOTSET
+"""What is less than this is not written; compared here, since the logger takes longer to find that it has nothing to do than a request's other steps."""
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 def event(name: str, level: str = "info", **fields: Any) -> None:
     """Write one catalogued event. An unknown event or field raises: the catalogue is the review, so nothing may slip past it."""
-    allowed = EVENTS[name]
-    stray = set(fields) - set(allowed)
+    stray = fields.keys() - _ALLOWED[name]
     if stray:
         raise ValueError(f"event {name} may not carry {sorted(stray)}")
-    getattr(_log, level)(name, **fields)
+    if _LEVELS[level] >= _least:
+        getattr(_log, level)(name, **fields)
 
 
 class _Stderr:
@@ -63,10 +67,12 @@ class _Stderr:
 
 def configure(level: str = "info") -> None:
     """JSON lines on stderr, readable text when stderr is a terminal."""
+    global _least
+    _least = _LEVELS[level.lower()]
     renderer: Any = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True), renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        wrapper_class=structlog.make_filtering_bound_logger(_least),
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Stderr())),
         cache_logger_on_first_use=False,
     )

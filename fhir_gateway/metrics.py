@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
@@ -16,6 +17,12 @@ EVALUATIONS: Final = Counter("gateway_case_evaluations", "Case evaluations", ["w
 AVOIDED_TESTS: Final = Counter("gateway_avoided_tests", "Orders for tests whose acceptable result is held already", registry=REGISTRY)
 SENDINGS: Final = Counter("gateway_sendings", "Messages, requests and notifications sent to partners", ["kind", "became"], registry=REGISTRY)
 BROKEN: Final = Counter("gateway_broken_frames", "Bytes that made no whole message", ["channel"], registry=REGISTRY)
+
+
+@cache
+def request_timer(method: str, route: str, status: int) -> Histogram:
+    """What times the requests of one kind. There are as many kinds as methods, routes and statuses, all of them codes of ours."""
+    return REQUESTS.labels(method, route, status)
 
 
 def text() -> bytes:

@@ -48,7 +48,8 @@ class RequestFrame:
         response: Response | None = None
         try:
             async with asyncio.timeout(self._seconds):
-                await self._app(scope, receive, watched)
+                route = routes.DIRECTORY.find(scope)
+                await (route.handle if route is not None else self._app)(scope, receive, watched)
         except ClientDisconnect:
             status = status or CLIENT_GONE
         except TimeoutError:
@@ -66,7 +67,7 @@ class RequestFrame:
 def _record(scope: Scope, status: int, seconds: float) -> None:
     route = route_of(scope)
     method = _method(scope)
-    metrics.REQUESTS.labels(method, route, status).observe(seconds)
+    metrics.request_timer(method, route, status).observe(seconds)
     event("request", "debug", method=method, route=route, status=status, milliseconds=round(seconds * 1000, 1))
 
 

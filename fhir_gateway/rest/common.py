@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from inspect import signature
 from typing import Any, Final, TypeVar
 
 import msgspec
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from fhir_gateway.bodies import KEPT_BYTES, Cut, TooLarge, read_body
 from fhir_gateway.errors import GatewayError, MediaTypeError, NotFoundError, SignInError, TooLargeError
@@ -31,41 +31,39 @@ Result = TypeVar("Result")
 
 
 class LookedRoute(APIRoute):
-    """A route whose JSON answer, a refusal too, is laid out for people when they ask for it (`_pretty=true`, search.html#summary).
+    """A route whose endpoint takes the request and the parts of its address and gives the answer itself, so that nothing is left for FastAPI to solve, which
+    would take longer than a read.
 
-    An address of another shape is passed over before the costly comparison: there are dozens of routes, and each request is held against them in turn.
+    Its JSON answer, a refusal too, is laid out for people when they ask for it (`_pretty=true`, search.html#summary).
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:
         super().__init__(path, endpoint, **more)
         if self.methods and "GET" in self.methods:
             self.methods.add("HEAD")  # http.html#head: wherever GET is done; the server leaves the body out
-        self._slashes = path.count("/")
-        self._operation = "$" in path
+        if set(signature(endpoint).parameters) != {"request", *self.param_convertors}:
+            raise TypeError(f"{endpoint.__name__} must take the request and the parts of {path}, and nothing else")
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """As Starlette, for an address with as many parts and, for an operation, with a dollar sign."""
-        path = scope["path"]
-        if not scope.get("root_path") and (path.count("/") != self._slashes or (self._operation and "$" not in path)):
-            return Match.NONE, {}
-        return super().matches(scope)
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request whose address is this route's; another method is Starlette's to refuse."""
+        if scope["method"] not in (self.methods or ()):
+            await super().handle(scope, receive, send)
+            return
+        request = Request(scope, receive, send)
+        try:
+            response: Response = await self.endpoint(request, **scope["path_params"])
+        except GatewayError as error:
+            response = answers.refused(error)
+            _note(request, error)
+        if b"_pretty" in scope["query_string"]:
+            _lay_out(request, response)
+        await response(scope, receive, send)
 
-    def get_route_handler(self) -> Callable[[Request], Any]:
-        """The route's handler, its answer laid out."""
-        handler = super().get_route_handler()
 
-        async def looked(request: Request) -> Response:
-            try:
-                response: Response = await handler(request)
-            except GatewayError as error:
-                response = answers.refused(error)
-                _note(request, error)
-            if request.query_params.get("_pretty", "").lower() == "true" and (response.media_type or "").startswith(answers.FHIR_JSON):
-                response.body = msgspec.json.format(bytes(response.body), indent=2)
-                response.headers["Content-Length"] = str(len(response.body))
-            return response
-
-        return looked
+def _lay_out(request: Request, response: Response) -> None:
+    if request.query_params.get("_pretty", "").lower() == "true" and (response.media_type or "").startswith(answers.FHIR_JSON):
+        response.body = msgspec.json.format(bytes(response.body), indent=2)
+        response.headers["Content-Length"] = str(len(response.body))
 
 
 def _note(request: Request, error: GatewayError) -> None:

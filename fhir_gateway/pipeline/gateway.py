@@ -322,13 +322,21 @@ class Gateway:
         return form
 
     def search(
-        self, principal: Principal, type: str, pairs: list[tuple[str, str]], base: str, *, lenient: bool = False, patient: str | None = None
+        self,
+        principal: Principal,
+        type: str,
+        pairs: list[tuple[str, str]],
+        base: str,
+        *,
+        lenient: bool = False,
+        patient: str | None = None,
+        steps: int | None = None,
     ) -> Json:
         """A searchset Bundle; `base` is what its links are built from. Unknown parameters are refused, or named and ignored when lenient.
 
-        type: "" for a search over several. patient: id of the Patient whose compartment alone is searched.
+        type: "" for a search over several. patient: id of the Patient whose compartment alone is searched. steps: as for `Store.snapshot`, which see.
         """
-        with translated(), self.store.snapshot(principal) as tx:
+        with translated(), self.store.snapshot(principal, steps) as tx:
             if type:
                 found = searched(tx, type, pairs, base, self.settings, lenient=lenient, patient=patient)
             else:

@@ -23,10 +23,10 @@ TABLE: Final[tuple[tuple[type[store.StoreError], type[GatewayError]], ...]] = (
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise the gateway's error for the store's."""
+    """Raise the gateway's error for the store's, but for those after which the same is done again."""
     try:
         yield
-    except store.TransientConflict:
+    except (store.TransientConflict, store.StepsSpentError):
         raise
     except store.StoreError as fault:
         for kind, error in TABLE:

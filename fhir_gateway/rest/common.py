@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from inspect import signature
 from typing import Any, Final, TypeVar
@@ -23,10 +24,15 @@ from fhir_gateway.pipeline.results import Written
 from fhir_gateway.rest import answers, requests
 from fhir_gateway.security.request import principal_of
 from fhir_gateway.store import Stored
+from fhir_gateway.store.errors import StepsSpentError
 from fhir_gateway.validation import Issue, shapes
 from fhir_gateway.validation.primitives import TEXT
 
 FORM: Final = "application/x-www-form-urlencoded"
+_BRIEF_STEPS: Final = 20_000
+"""About a millisecond of the embedded database."""
+_PLAIN: Final = re.compile(r"[a-z]+(?:-[a-z]+)*|_id")
+"""A parameter that follows no chain and asks for nothing beside the matches, nor for many of them or parts of them."""
 Result = TypeVar("Result")
 
 
@@ -88,6 +94,14 @@ async def run(request: Request, work: Callable[[], Result]) -> Result:
 async def run_brief(request: Request, work: Callable[[], Result]) -> Result:
     """Work that is one look-up by primary key: on the embedded database it takes less time than handing it to a thread, and a reader there waits for nobody."""
     return work() if gateway_of(request).store.dialect == "sqlite" else await run(request, work)
+
+
+async def run_searching(request: Request, pairs: Sequence[tuple[str, str]], work: Callable[[int | None], Result]) -> Result:
+    """A search, given what it may take of the database: a plain one is tried at once, as `run_brief` does, and left to a thread when it turns out to take long."""
+    if gateway_of(request).store.dialect == "sqlite" and all(_PLAIN.fullmatch(name) for name, _ in pairs):
+        with suppress(StepsSpentError):
+            return work(_BRIEF_STEPS)
+    return await run(request, lambda: work(None))
 
 
 async def body_of(request: Request) -> bytes:

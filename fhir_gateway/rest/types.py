@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from fhir_gateway.rest import answers, requests
 from fhir_gateway.rest.binary import upload
-from fhir_gateway.rest.common import LookedRoute, body_of, form_of, gateway_of, known, patch_body, run, wrote
+from fhir_gateway.rest.common import LookedRoute, body_of, form_of, gateway_of, known, patch_body, run, run_searching, wrote
 from fhir_gateway.security.request import principal_of
 
+Json = dict[str, Any]
 router = APIRouter(route_class=LookedRoute)
 
 
@@ -34,7 +37,11 @@ async def search(request: Request, type: str) -> Response:
     gateway = gateway_of(request)
     form = await form_of(request) if request.method == "POST" else b""
     pairs, base, lenient = requests.search_pairs(request, form), requests.base_of(request), requests.lenient(request)
-    return answers.answer(await run(request, lambda: gateway.search(principal, type, pairs, base, lenient=lenient)))
+
+    def searched(steps: int | None) -> Json:
+        return gateway.search(principal, type, pairs, base, lenient=lenient, steps=steps)
+
+    return answers.answer(await run_searching(request, pairs, searched))
 
 
 @router.post("/fhir/{type}", summary="Create")

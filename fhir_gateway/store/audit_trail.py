@@ -37,7 +37,8 @@ class AuditTrail:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="audit-trail", daemon=True)
                 self._thread.start()
-        self._wanted.set()
+        if not self._wanted.is_set():
+            self._wanted.set()
         if full:
             self.flush()
 

@@ -73,9 +73,12 @@ class Store:
             work.flush()
 
     @contextmanager
-    def snapshot(self, principal: Principal) -> Iterator[Transaction]:
-        """One unchanging view of the database; writes raise ReadOnlyError."""
-        with self._database.read() as connection:
+    def snapshot(self, principal: Principal, steps: int | None = None) -> Iterator[Transaction]:
+        """One unchanging view of the database; writes raise ReadOnlyError.
+
+        steps: on the embedded database, what may be taken of SQLite's machine (some 20,000 are a millisecond). Raises StepsSpentError beyond.
+        """
+        with self._database.read(steps) as connection:
             yield Transaction(Work(connection, self.dialect, None), principal)
 
     def run(self, principal: Principal, now: datetime, work: Callable[[Transaction], T]) -> T:

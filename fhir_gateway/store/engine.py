@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL, make_url
 
 from fhir_gateway.store.errors import ConflictError, DatabaseUrlError
 from fhir_gateway.store.fairlock import FairLock, lock_for
+from fhir_gateway.store.kept import KeptConnections, is_kept
 
 WAIT_SECONDS: Final = 30.0
 """How long a writer waits for others before it gives up."""
@@ -29,9 +30,11 @@ class Database:
         address = make_url(url)
         self.dialect = address.get_backend_name()
         self._writers: FairLock | None = None
+        self._kept: KeptConnections | None = None
         if self.dialect == "sqlite":
             self.engine = _sqlite(address, pool_size)
             self._writers = lock_for(str(address.database))
+            self._kept = KeptConnections(self.engine)
         elif self.dialect == "postgresql":
             self.engine = _postgresql(address, pool_size)
         else:
@@ -45,26 +48,34 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A connection in a write transaction: commits on normal exit, rolls back on an exception. Raises ConflictError when its turn does not come."""
-        if self._writers is not None and not self._writers.acquire(WAIT_SECONDS):
+        if self._writers is None or self._kept is None:
+            with self.engine.connect() as connection, connection.begin():
+                yield connection
+            return
+        if not self._writers.acquire(WAIT_SECONDS):
             raise ConflictError("other writers held the database for too long")
         try:
-            with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+            with self._kept.begun("BEGIN IMMEDIATE") as connection:
                 yield connection
         finally:
-            if self._writers is not None:
-                self._writers.release()
+            self._writers.release()
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """A connection that sees one unchanging state of the database."""
+    def read(self, steps: int | None = None) -> Iterator[Connection]:
+        """A connection that sees one unchanging state of the database. steps: what may be taken of SQLite's machine; StepsSpentError beyond."""
+        if self._kept is not None:
+            with self._kept.begun("BEGIN") if steps is None else self._kept.brief(steps) as connection:
+                yield connection
+            return
         with self.engine.connect() as connection:
-            if self.dialect == "postgresql":
-                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             with connection.begin():
                 yield connection
 
     def dispose(self) -> None:
-        """Close every pooled connection."""
+        """Close every connection that nobody uses."""
+        if self._kept is not None:
+            self._kept.close()
         self.engine.dispose()
 
 
@@ -83,7 +94,8 @@ def _sqlite(address: URL, pool_size: int) -> Engine:
         cursor.close()
 
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+        if not is_kept(connection):
+            connection.exec_driver_sql("BEGIN")
 
     event.listen(engine, "connect", configure)
     event.listen(engine, "begin", begin)

@@ -9,6 +9,7 @@
     ├── NotOpenError            what a payer may not ask or do, whatever is held (so that the refusal tells nothing)
     ├── InboxStateError         an inbox entry cannot move from the state it is in
     ├── AmbiguousCaseError      an identifier names several cases
+    ├── StepsSpentError         a snapshot for brief work was asked for more than that
     ├── ConflictError           still in conflict with other writers after every retry
     ├── TransientConflict       lost a race; `Store.run` starts over, nobody else sees it
     │   ├── KeyTakenError       another transaction claimed the identity key first
@@ -41,6 +42,10 @@ class DatabaseUrlError(StoreError):
 
 class ReadOnlyError(StoreError):
     """A write was asked of a snapshot: use a transaction."""
+
+
+class StepsSpentError(StoreError):
+    """What was asked of a snapshot takes more of the database than the snapshot was given: ask for it again where it may take its time."""
 
 
 class NotFoundError(StoreError):

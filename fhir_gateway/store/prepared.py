@@ -51,6 +51,7 @@ class Prepared:
         self._binds: dict[str, Convert] = {name: convert for name, convert in compiled._bind_processors.items() if callable(convert)}
         self._positions = compiled.positiontup
         self._names: Final = tuple(str(column.keyname) for column in compiled._result_columns)
+        self._described = SimpleResultMetaData(self._names)
         kinds = enumerate(column.type._cached_result_processor(dialect, None) for column in compiled._result_columns)
         self._converted: tuple[tuple[int, Convert], ...] = tuple((n, convert) for n, convert in kinds if convert is not None)
         self._texts: dict[tuple[int, ...], Text] = {}
@@ -84,7 +85,7 @@ class Prepared:
             cursor.close()
         if self._converted and found:
             found = [self._row(row) for row in found]
-        return IteratorResult(SimpleResultMetaData(self._names), iter(found))
+        return IteratorResult(self._described, iter(found))
 
     def _given(self, values: Mapping[str, Any] | None) -> tuple[str, Any]:
         bound = {**self._defaults, **values} if values else dict(self._defaults)

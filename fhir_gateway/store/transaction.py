@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.store import history
@@ -26,25 +27,58 @@ from fhir_gateway.store.work import Work
 
 
 class Transaction:
-    """resources, keys, inbox, codes, cases, identities, outbox, partners, payers, shares, audit: see the class of each. Not to be used after its `with`
-    block.
+    """resources, keys, inbox, codes, cases, identities, outbox, partners, payers, shares, audit: see the class of each, made when it is first asked for.
+    Not to be used after its `with` block.
     """
 
     def __init__(self, work: Work, principal: Principal) -> None:
         self._work = work
         self.principal = principal
         self._payer = principal.role == "payer"
-        self.resources = PayerResources(work, principal) if self._payer else Resources(work, principal)
-        self.keys = NoKeys(work) if self._payer else Keys(work)
-        self.inbox = Inbox(work, principal)
-        self.codes = Codes(work)
-        self.cases = Cases(work, principal)
-        self.identities = Identities(work, scope(principal))
-        self.outbox = Outbox(work)
-        self.partners = Partners(work)
-        self.shares = Shares(work, principal)
-        self.payers = Payers(work)
-        self.audit = Audit(work, principal)
+
+    @cached_property
+    def resources(self) -> Resources:
+        return PayerResources(self._work, self.principal) if self._payer else Resources(self._work, self.principal)
+
+    @cached_property
+    def keys(self) -> Keys:
+        return NoKeys(self._work) if self._payer else Keys(self._work)
+
+    @cached_property
+    def inbox(self) -> Inbox:
+        return Inbox(self._work, self.principal)
+
+    @cached_property
+    def codes(self) -> Codes:
+        return Codes(self._work)
+
+    @cached_property
+    def cases(self) -> Cases:
+        return Cases(self._work, self.principal)
+
+    @cached_property
+    def identities(self) -> Identities:
+        return Identities(self._work, scope(self.principal))
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        return Outbox(self._work)
+
+    @cached_property
+    def partners(self) -> Partners:
+        return Partners(self._work)
+
+    @cached_property
+    def shares(self) -> Shares:
+        return Shares(self._work, self.principal)
+
+    @cached_property
+    def payers(self) -> Payers:
+        return Payers(self._work)
+
+    @cached_property
+    def audit(self) -> Audit:
+        return Audit(self._work, self.principal)
 
     def on_behalf_of(self, principal: Principal) -> Transaction:
         """The same transaction, seen by another principal: the gateway judges a case from all of its records although a referrer sent the message."""

@@ -8,6 +8,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
+from fhir_gateway.rest.common import LookedRoute
+from fhir_gateway.store.errors import StepsSpentError
 from fhir_gateway.validation import decode
 from tests.rest.conftest import BASE, Api, issues, running
 
@@ -187,3 +189,28 @@ def test_what_is_found_is_the_resource_as_stored(clinic: Api) -> None:
     assert '"value":0.400' in text and "2026-03-01T10:00:00.120-05:00" in text
     found: dict[str, Any] = decode(text.encode())
     assert found["entry"][0]["search"] == {"mode": "match"}
+
+
+def test_a_plain_search_that_takes_long_is_answered_all_the_same(clinic: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = list[int]()
+
+    class Watched(StepsSpentError):
+        def __init__(self, text: str) -> None:
+            super().__init__(text)
+            given.append(1)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("fhir_gateway.rest.common._BRIEF_STEPS", 0)
+        patched.setattr("fhir_gateway.store.kept.STRIDE", 1)
+        patched.setattr("fhir_gateway.store.kept.StepsSpentError", Watched)
+        slow = ids(clinic, "family=mü,mar")
+    assert given == [1]
+    assert slow == ids(clinic, "family=mü,mar") != set()
+
+
+def test_a_route_takes_its_request_and_the_parts_of_its_address_alone() -> None:
+    async def endpoint(request: Any, type: str, stray: str) -> None:
+        """What FastAPI would look for in the query."""
+
+    with pytest.raises(TypeError, match="endpoint must take the request and the parts"):
+        LookedRoute("/fhir/{type}", endpoint)

@@ -255,9 +255,8 @@ class Casework:
         mine = {s.reference: s for s in written if s.type == "ServiceRequest"}
         earlier = [reference for reference in focused if reference.startswith("ServiceRequest/") and reference not in mine]
         for reference, stored in {**mine, **tx.resources.read_many(earlier)}.items():
-            if stored.deleted or tx.cases.get(reference) is not None:
-                continue
-            if is_referral(stored.resource, reference in focused, self.referral_codes, has_results=reference in based):
+            called = not stored.deleted and is_referral(stored.resource, reference in focused, self.referral_codes, has_results=reference in based)
+            if called and tx.cases.get(reference) is None:
                 yield stored
 
     def _open(self, tx: Transaction, referral: Stored, written: Sequence[Stored], at: datetime) -> None:

@@ -14,6 +14,7 @@ from fhir_gateway.cases.evidence import walk
 from fhir_gateway.pipeline.results import Judged
 from fhir_gateway.store import Stored, Transaction
 from fhir_gateway.store.ids import new_id
+from fhir_gateway.store.search.references import local
 from mappers.result import IdentityKey
 
 Json = dict[str, Any]
@@ -59,8 +60,8 @@ def _met_by_merge(tx: Transaction, patients: Sequence[str], at: datetime) -> Non
 
 def _test_held(tx: Transaction, order: Stored, at: datetime, zone: tzinfo) -> str | None:
     """Written down when an open case holds what this order asks for; the sentence its sender is answered with."""
-    patient = str(next(iter(walk(order.resource, "subject.reference")), "")).removeprefix("Patient/")
-    if tx.cases.get(order.reference) is not None:
+    type, patient = local(str(next(iter(walk(order.resource, "subject.reference")), ""))) or ("", "")
+    if type != "Patient" or tx.cases.get(order.reference) is not None:
         return None
     for case in tx.cases.for_patient([patient]):
         items = (case.evaluation or {}).get("items", ())

@@ -56,7 +56,7 @@ def requested(tx: Transaction, written: Sequence[Stored]) -> None:
 def notify(tx: Transaction, happened: Sequence[Happening]) -> None:
     """Queue one notification per live Subscription and thing it asks about: what happened, and what this transaction wrote."""
     written = [stored for stored in tx.written() if not stored.deleted and stored.type not in _UNTOLD]
-    if not happened and not written:
+    if not (happened or written) or not tx.resources.any(TYPE):
         return
     for subscription in tx.on_behalf_of(GATEWAY).search(TYPE, _LIVE_QUERY).entries:
         criteria = str(subscription.resource.get("criteria", ""))

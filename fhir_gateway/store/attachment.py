@@ -73,12 +73,15 @@ def _elsewhere(work: Work, patients: set[str], as_of: datetime | None) -> set[st
 def touched(work: Work, names: Sequence[tuple[str, str]]) -> list[str]:
     """Ids of the cases that a write of these resources may have changed."""
     patients = {id for type, id in names if type == "Patient"}
-    referrals = {id for type, id in names if type == "ServiceRequest"}
+    referrals = {id for type, id in names if type == "ServiceRequest" and not work.no_case_yet(type, id)}
     tasks = {id for type, id in names if type == "Task"}
     ids: set[str] = set()
-    about = list(_ABOUT.rows(work, [name for name in names if name[0] not in ("Patient", "Task")], {"moment": milliseconds(work.now)}))
+    new = [begun for name in names if (begun := work.begun.get(name))]
+    older = [name for name in names if name[0] not in ("Patient", "Task") and name not in work.begun]
+    about = list(_ABOUT.rows(work, older, {"moment": milliseconds(work.now)}))
     patients.update(row.patient_id for row in about if row.patient_id)
-    for records in _batches({row.pk for row in about}):
+    patients.update(begun.patient_id for begun in new if begun.patient_id)
+    for records in _batches({*(begun.pk for begun in new if begun.names), *(row.pk for row in about)}):
         ids.update(work.execute(_NAMED_BY, {"records": records}).scalars())
     patients = identities.lately(work, patients) if patients else patients
     for some in _batches(set(tasks)):

@@ -106,6 +106,7 @@ class Cases:
         Raises NotFoundError when the ServiceRequest is not stored.
         """
         work, id = self._work, service_request["id"]
+        work.cases.update((f"ServiceRequest/{id}", f"Task/{task_id}"))
         work.flush()
         keys = referral_keys(service_request)
         work.lock([*([f"patient:{patient_id}"] if patient_id else []), *(f"referral:{key}" for key in keys)])
@@ -182,6 +183,8 @@ class Cases:
         """
         self._work.flush()
         type, _, id = name.rpartition("/")
+        if self._work.no_case_yet(type, id):
+            return None
         if type in ("ServiceRequest", ""):
             found = self._by("service_request_id", id)
             if found or type:

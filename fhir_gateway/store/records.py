@@ -17,7 +17,7 @@ from fhir_gateway.store.links import Link, record_links
 from fhir_gateway.store.search.expression import Getter, compile_expression
 from fhir_gateway.store.search.references import local
 from fhir_gateway.store.stored import Json
-from fhir_gateway.store.work import Work, Written
+from fhir_gateway.store.work import Begun, Work, Written
 
 # type → where its patient is, where it names the referral it is for ("": it names none).
 # Elements are those of FHIR R4; basedOn, request and context.related may also hold the referral's identifier only.
@@ -116,23 +116,29 @@ class RecordProjection:
                 work.execute(_REVIVE, {"record_pk": row[0]})
             if found is not None and (row is None or row[1] != found):
                 begun.append((one, found))
+            work.begun.pop((one.stored.type, one.stored.id), None)
         rows = [_row(one, found.patient_id, one.stored.last_updated) for one, found in begun]
-        insert_records(work, rows, {one.pk: found.links for one, found in begun})
+        keys = insert_records(work, rows, {one.pk: found.links for one, found in begun})
+        for one, found in begun:
+            if one.created:
+                work.begun[one.stored.type, one.stored.id] = Begun(keys[one.pk], found.patient_id, bool(found.links))
 
 
-def insert_records(work: Work, rows: Sequence[dict[str, Any]], links: dict[int, frozenset[Link]]) -> None:
-    """Begin these record rows (one per resource), with the links of each by resource, and take in those that a case is open for."""
+def insert_records(work: Work, rows: Sequence[dict[str, Any]], links: dict[int, frozenset[Link]]) -> dict[int, int]:
+    """Begin these record rows (one per resource), with the links of each by resource, and take in those that a case is open for. The rows by resource."""
     if not rows:
-        return
+        return {}
     returned = work.execute(work.known("new records", lambda: work.insert(_T).returning(_T.c.pk, _T.c.resource)), rows)
     keys = {row.resource: row.pk for row in returned}
     link_rows = [{"record": keys[pk], "key": link.key, "strong": link.strong} for pk, of in links.items() for link in of]
     if link_rows:
         work.execute(_L.insert(), link_rows)
-    work.execute(_TAKE_IN, {"records": list(keys.values())})
+    if placed := [keys[row["resource"]] for row in rows if row["patient_id"] or links.get(row["resource"])]:
+        work.execute(_TAKE_IN, {"records": placed})
     people = identities.persons(work, [row["patient_id"] for row in rows if row["patient_id"]])
     for whole in {whole for whole in people.values() if len(whole) > 1}:
         orphans.settle(work, whole)
+    return keys
 
 
 def _held(work: Work, resources: list[int]) -> dict[int, tuple[int, Aspect, bool]]:

@@ -70,6 +70,7 @@ _MOVE: Final = insert(_V).from_select(
 )
 _CHANGE: Final = update(_R).where(_R.c.pk == bindparam("changed_pk"))
 _OWN: Final = _R.c.owner == literal_column("''")  # spelled out: a bound value would not be known to fit the index of the clinic's own
+_ANY: Final = select(_R.c.pk).where(_R.c.type == bindparam("type")).limit(1)
 _GENERATION: Final = select(func.coalesce(func.sum(_R.c.version), 0)).where(_R.c.type.in_(bindparam("types", expanding=True)), _OWN)
 _CLINICS: Final = select(*COLUMNS).where(_R.c.type == bindparam("type"), _OWN, _R.c.deleted.is_(False)).order_by(_R.c.id)
 _BATCH: Final = 500
@@ -192,6 +193,11 @@ class Resources:
         if found is None:
             found = self._work.generations[types] = int(self._work.execute(_GENERATION, {"types": types}).scalar_one())
         return found
+
+    def any(self, type: str) -> bool:
+        """Was there ever a resource of this type, whoever may see it? One step in an index, for types of which most installations have none."""
+        self._work.flush()
+        return self._work.execute(_ANY, {"type": type}).first() is not None
 
     def clinics_own(self, type: str) -> list[Stored]:
         """The clinic's own resources of a type as they stand, by id; everything of that type, so again for types it holds few of."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from hashlib import sha256
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from sqlalchemy import Column, Connection, CursorResult, Executable, Table, bindparam, text, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -31,6 +31,14 @@ class Written:
     pk: int
     stored: Stored
     created: bool
+
+
+class Begun(NamedTuple):
+    """A record row: its key, the Patient it is about, and whether it names a referral."""
+
+    pk: int
+    patient_id: str | None
+    names: bool
 
 
 class Projection(Protocol):
@@ -60,6 +68,10 @@ class Work:
         """Types of the resources this transaction has written."""
         self.written: dict[tuple[str, str], Stored] = {}
         """The latest version of each resource this transaction has written."""
+        self.begun: dict[tuple[str, str], Begun] = {}
+        """Of the new resources of this transaction that are records, the row each has begun (`records`)."""
+        self.cases: set[str] = set()
+        """`Type/id` of the referrals and coordination Tasks this transaction has opened cases for."""
         self.generations: dict[tuple[str, ...], int] = {}
         """Of the types this transaction has not written, as it first found them (`Resources.generation`)."""
         self.people: dict[str, frozenset[str]] = {}
@@ -134,6 +146,11 @@ class Work:
     def waiting(self, type: str, id: str) -> Stored | None:
         """A new resource that is not in the database yet."""
         return self._new.get((type, id))
+
+    def no_case_yet(self, type: str, id: str) -> bool:
+        """Is this the first version of a referral or a Task, for which only this transaction could have opened a case, and has not?"""
+        stored = self.written.get((type, id))
+        return stored is not None and stored.version == 1 and f"{type}/{id}" not in self.cases
 
     def flush(self) -> None:
         """Write everything that waits. Raises TransientConflict when another transaction was first."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Executable, Result
@@ -64,6 +64,11 @@ class Prepared:
         lists = _LIST.findall(compiled.string)
         return len(lists) == compiled.string.count("POSTCOMPILE") and set(lists) == {bind.key for bind in compiled.post_compile_params}
 
+    @property
+    def fixed(self) -> bool:
+        """Is its text the same for all values?"""
+        return not self._lists
+
     def takes(self, connection: Connection, values: Mapping[str, Any] | None) -> bool:
         """A list with nothing in it, or with very much, is better left to SQLAlchemy, and so is what somebody listens to."""
         return not connection.dispatch.before_cursor_execute and all(
@@ -86,6 +91,25 @@ class Prepared:
         if self._converted and found:
             found = [self._row(row) for row in found]
         return IteratorResult(self._described, iter(found))
+
+    def run_each(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Result[Any] | Changed:
+        """As `run`, once for each of these rows, which have the same names and no lists. For a driver to which a statement costs no journey."""
+        cursor = connection.connection.cursor()
+        given: Any = None
+        found: list[Any] = []
+        try:
+            if not self._names:
+                cursor.executemany(self._source, [self._given(row)[1] for row in rows])
+                return Changed(cursor.rowcount)
+            for row in rows:
+                text, given = self._given(row)
+                cursor.execute(text, given)
+                found += cursor.fetchall()
+        except Exception as fault:  # noqa: BLE001 - SQLAlchemy itself tells the driver's faults from ours
+            connection._handle_dbapi_exception(fault, self._source, given, cursor, None)
+        finally:
+            cursor.close()
+        return IteratorResult(self._described, iter([self._row(row) for row in found] if self._converted else found))
 
     def _given(self, values: Mapping[str, Any] | None) -> tuple[str, Any]:
         bound = {**self._defaults, **values} if values else dict(self._defaults)
@@ -121,6 +145,17 @@ class Prepared:
         for n, convert in self._converted:
             values[n] = convert(values[n])
         return tuple(values)
+
+
+def run_many(connection: Connection, text: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """A statement in the driver's own style for each of these rows of plain values. Raises as SQLAlchemy does."""
+    cursor = connection.connection.cursor()
+    try:
+        cursor.executemany(text, rows)
+    except Exception as fault:  # noqa: BLE001 - SQLAlchemy itself tells the driver's faults from ours
+        connection._handle_dbapi_exception(fault, text, rows, cursor, None)
+    finally:
+        cursor.close()
 
 
 class Statements:

@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from fhir_gateway.store import tables
 from fhir_gateway.store.errors import RaceLostError, ReadOnlyError
-from fhir_gateway.store.prepared import statements
+from fhir_gateway.store.prepared import run_many, statements
 from fhir_gateway.store.stored import Stored
 
 Row = dict[str, Any]
@@ -99,11 +99,14 @@ class Work:
 
     def execute(self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None) -> CursorResult[Any]:
         """Run one statement as it is, without writing the waiting rows first."""
-        one = values[0] if isinstance(values, list) and len(values) == 1 else values
+        one = values[0] if isinstance(values, list) and values else values
         if one is None or isinstance(one, dict):
             prepared = self._statements.of(statement, one)
             if prepared is not None and prepared.takes(self.connection, one):
-                return cast("CursorResult[Any]", prepared.run(self.connection, one))  # nobody uses what else a cursor can
+                if one is values or len(values or ()) == 1:
+                    return cast("CursorResult[Any]", prepared.run(self.connection, one))  # nobody uses what else a cursor can
+                if self.dialect == "sqlite" and prepared.fixed:
+                    return cast("CursorResult[Any]", prepared.run_each(self.connection, cast("Sequence[Row]", values)))
         return self.connection.execute(statement, values)
 
     def known(self, name: str, build: Callable[[], Executable]) -> Any:
@@ -168,7 +171,7 @@ class Work:
         if self._values:
             values, self._values = self._values, {}
             for table, tuples in ((table, rows) for table, rows in values.items() if rows):
-                self.connection.exec_driver_sql(_insert_text(table, self.dialect), tuples)
+                run_many(self.connection, _insert_text(table, self.dialect), tuples)
 
     def _insert_resources(self) -> list[Written]:
         if not self._new:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from fhir_gateway.store import tables
 from fhir_gateway.store.engine import Database
-from fhir_gateway.store.prepared import Changed, Prepared, statements
+from fhir_gateway.store.prepared import Changed, Prepared, run_many, statements
 
 _R = tables.resource
 NOW = datetime(2026, 9, 10, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -88,6 +88,27 @@ def test_rows_are_inserted_returned_changed_and_counted(connection: Connection) 
     gone = delete(_R).where(_R.c.id == bindparam("id"))
     assert prepared(connection, gone).run(connection, {"id": "new"}) == Changed(1)
     assert prepared(connection, gone).run(connection, {"id": "new"}) == Changed(0)
+
+
+def test_several_rows_are_inserted_and_returned_one_by_one(connection: Connection) -> None:
+    make = _R.insert().returning(_R.c.id, _R.c.last_updated)
+    rows = [{**ROWS[0], "id": name} for name in ("new", "newer")]
+    quick = prepared(connection, make, rows[0])
+    assert quick.fixed
+    assert list(cast("Result[Any]", quick.run_each(connection, rows))) == [("new", NOW.replace(hour=1)), ("newer", NOW.replace(hour=1))]
+    silent = prepared(connection, _R.insert(), rows[0])
+    assert silent.run_each(connection, [{**row, "id": row["id"] + "est"} for row in rows]) == Changed(2)
+    with pytest.raises(DBAPIError, match="(?i)unique"), connection.begin_nested():
+        silent.run_each(connection, rows)
+
+
+def test_rows_of_plain_values_fail_as_sqlalchemy_says(connection: Connection) -> None:
+    mark = "%s" if connection.dialect.name == "postgresql" else "?"
+    run_many(connection, f"UPDATE resource SET version = {mark} WHERE id = {mark}", [(8, "p1"), (9, "p2")])
+    assert connection.execute(select(_R.c.version).where(_R.c.id.in_(["p1", "p2"])).order_by(_R.c.id)).scalars().all() == [8, 9]
+    with pytest.raises(DBAPIError, match="nowhere"):
+        run_many(connection, f"DELETE FROM nowhere WHERE id = {mark}", [("p1",), ("p2",)])
+    connection.rollback()
 
 
 def test_what_is_listened_to_empty_or_huge_goes_the_usual_way(connection: Connection) -> None:

@@ -36,6 +36,8 @@ class RequestFrame:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["path"].endswith("/") and _is_fhir(scope):
+            scope = {**scope, "path": scope["path"][:-1]}  # `Patient/` is `Patient`, as `/fhir/` is `/fhir`; clients write `Patient/?name=`
         began = time.perf_counter()
         status = 0
 

@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 MAX_MATCHES: Final = 2
 """A condition needs to know only: none, one, or several."""
-_OWN: Final = ("_id", "_lastUpdated", "_tag", "_profile")
+_OWN: Final = ("_id", "_lastUpdated", "_tag", "_profile", "_security", "_source", "_has")
 """Parameters with an underscore that say something about a resource; the others are about the answer and have no place in a condition."""
 
 

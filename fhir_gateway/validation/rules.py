@@ -7,6 +7,7 @@ the datatypes, wherever one stands, RESOURCES for resources. Those that only say
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -38,11 +39,13 @@ def _contained(resource: Json, at: At, walk: Walk) -> None:
     """dom-2 to dom-5 and ref-1: contained resources do not nest, are referred to, have no version or security of their own, and `#x` names one of them."""
     contained = resource.get("contained")
     inner = [(n, c) for n, c in enumerate(contained) if isinstance(c, dict)] if isinstance(contained, list) else []
-    held = {c["id"] for _, c in inner if isinstance(c.get("id"), str)}
+    held = Counter(c["id"] for _, c in inner if isinstance(c.get("id"), str))
     referred = {fragment[1:] for fragment in walk.fragments if len(fragment) > 1}
     named = referred | {text[1:] for text in _texts(resource) if text[:1] == "#" and text[1:] in held} if inner else referred
     for position, one in inner:
         where = ((at, "contained"), position)
+        if held[one.get("id")] > 1:
+            walk.error("duplicate", "the id of a contained resource stands for one of them only (resource.html#id)", (where, "id"))
         if "contained" in one:
             walk.error("invariant", "dom-2: a contained resource may not contain another", where)
         if one.get("id") not in named and not any(text == "#" for text in _texts(one)):
@@ -51,7 +54,7 @@ def _contained(resource: Json, at: At, walk: Walk) -> None:
         for key, name in (("dom-4", "versionId"), ("dom-4", "lastUpdated"), ("dom-5", "security")):
             if isinstance(meta, dict) and name in meta:
                 walk.error("invariant", f"{key}: a contained resource has no meta.{name}", ((where, "meta"), name))
-    for missing in sorted(referred - held):
+    for missing in sorted(referred - held.keys()):
         walk.error("not-found", f"ref-1: '#{missing[:64]}' names no contained resource", at)
 
 

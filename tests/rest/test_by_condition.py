@@ -81,3 +81,14 @@ def test_many_at_once_make_one_resource(database_url: str, text: str) -> None:
             thread.join()
         assert api.count("Patient") == 1
         assert {fault.http for fault in faults} <= {409, 412}
+
+
+def test_a_condition_may_ask_for_labels_and_for_what_points_here(api: Api) -> None:
+    """R4 http.html#ccreate: the criteria are those of a search; only what is about the answer's form has no meaning in them."""
+    label = {"security": [{"system": SYSTEM, "code": "S-1"}]}
+    held = api.made(patient("S-1", meta=label))
+    assert decode(api.post("/fhir/Patient", patient("S-1"), if_none_exist=f"_security={SYSTEM}|S-1").content)["id"] == held["id"]
+    api.made({"resourceType": "Condition", "code": {"text": "S-1"}, "subject": {"reference": f"Patient/{held['id']}"}})
+    assert api.delete("/fhir/Patient?_has:Condition:patient:code:text=S-1").status_code == 204
+    assert api.get(f"/fhir/Patient/{held['id']}").status_code == 410
+    assert api.post("/fhir/Patient", patient("S-1"), if_none_exist="_sort=_id").status_code == 400

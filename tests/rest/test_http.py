@@ -89,3 +89,12 @@ def test_a_moment_beyond_the_calendar_is_refused(api: Api) -> None:
     here, _ = patient(api)
     for since in ("0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-12:00", "9999-12-31"):
         assert api.get(f"{here}/_history?_since={since}").status_code in (200, 400), since
+
+
+def test_a_slash_at_the_end_changes_nothing(api: Api) -> None:
+    """R4 http.html#root: `[base]` and `[base]/` are one server; older clients write `Patient/?name=x`."""
+    here, held = patient(api)
+    assert decode(api.get(f"{here}/").content) == held
+    assert api.get("/fhir/Patient/?active=true&_count=1").status_code == 200
+    assert api.post("/fhir/Patient/", {"resourceType": "Patient", "active": True}).status_code == 201
+    assert api.ask("DELETE", f"{here}/").status_code == 204

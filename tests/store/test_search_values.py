@@ -73,4 +73,12 @@ def test_more_values_than_a_statement_takes_are_refused(tx: Transaction) -> None
     with pytest.raises(SearchValueError, match=str(MOST_VALUES)):
         parse_query("Patient", most)
     assert ids(tx, "Patient", *most[0]) == ""
+    for name, links in (
+        ("organization:Organization.name", 2),
+        ("organization:Organization.partof:Organization.name", 3),
+        ("_has:Observation:patient:code", 2),
+    ):
+        assert ids(tx, "Patient", name, ",".join(f"x{n}" for n in range(MOST_VALUES // links))) == "", name
+        with pytest.raises(SearchValueError, match=str(MOST_VALUES)):
+            parse_query("Patient", [(name, ",".join(f"x{n}" for n in range(MOST_VALUES // links + 1)))])
     assert ids(tx, "Patient", "_id", ",".join(f"i{n}" for n in range(2000))) == ""

@@ -222,3 +222,12 @@ def test_control_characters_are_refused_and_line_breaks_are_not() -> None:
     (issue,) = validate({**PATIENT, "name": [{"family": "Mar\x00lowe"}]})
     assert (issue.expression, issue.code) == ("Patient.name[0].family", "value")
     assert validate({**OBSERVATION, "note": [{"text": "one\r\n\ttwo"}]}) == []
+
+
+def test_two_contained_resources_may_not_share_an_id() -> None:
+    """R4 resource.html#id and references.html#contained: `#x` has to mean one of them."""
+    inner = {"resourceType": "Practitioner", "id": "d"}
+    order = {"resourceType": "ServiceRequest", "status": "draft", "intent": "order", "subject": {"display": "x"}, "requester": {"reference": "#d"}}
+    assert validate({**order, "contained": [inner]}) == []
+    faults = validate({**order, "contained": [inner, {**inner, "active": True}]})
+    assert [(fault.code, fault.expression) for fault in faults] == [("duplicate", f"ServiceRequest.contained[{n}].id") for n in (0, 1)]

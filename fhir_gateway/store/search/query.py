@@ -173,19 +173,19 @@ def _local(value: Value, base: str) -> Value:
     return value if here is None else ReferenceValue(*here)
 
 
-def _size(asked: Narrowing) -> int:
-    """How many values are compared. Ids are looked up as one list."""
+def _size(asked: Narrowing, links: int = 1) -> int:
+    """How many values are compared, each counted once more for every link it lies behind: a statement nests that much deeper. Ids are one list."""
     match asked:
         case Condition(parameter=parameter) if parameter.code == "_id":
             return 1
         case Condition(values=values):
-            return sum(max(1, len(value.exact)) if isinstance(value, UriValue) else 1 for value in values)
+            return links * sum(max(1, len(value.exact)) if isinstance(value, UriValue) else 1 for value in values)
         case Composite(meetings=meetings, values=together):
-            return _SELECT * len(meetings) * sum(map(len, together))
+            return links * _SELECT * len(meetings) * sum(map(len, together))
         case Chain(options=options):
-            return sum(_size(inner) for _, inner in options)
+            return sum(_size(inner, links + 1) for _, inner in options)
         case Has(inner=inner):
-            return _size(inner)
+            return _size(inner, links + 1)
     return 1
 
 

@@ -28,7 +28,11 @@ from fhir_gateway.validation import Issue
 from mappers.result import IdentityKey
 
 Json = dict[str, Any]
-Search = Callable[[Transaction, str, list[tuple[str, str]]], Json]
+Pairs = list[tuple[str, str]]
+Search = Callable[[Transaction, str, Pairs, str | None], Json]
+"""A searchset of a type; of the compartment of a Patient alone where its id is given."""
+Histories = Callable[[Transaction, str, str, Pairs], Json]
+"""The history of a resource, of a type (id ""), or of everything (type "" too)."""
 
 
 @dataclass(slots=True)
@@ -41,12 +45,13 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """base: the FHIR base of this request. create: PUT may create. search: runs a GET search."""
+    """base: the FHIR base of this request. create: PUT may create. search, history: do what a GET asks for."""
 
     base: str
     create: bool
     inbox_id: str | None
     search: Search
+    history: Histories
 
 
 def transact(tx: Transaction, entries: list[Entry], options: Options) -> Done:
@@ -245,17 +250,24 @@ def renewed(response: Json, stored: Stored) -> Json:
 
 
 def _got(tx: Transaction, entry: Entry, options: Options) -> Json:
-    if not entry.id:
-        found = options.search(tx, entry.type, parse_qsl(entry.query, keep_blank_values=True))
+    if entry.part or not entry.id:
+        found = _listed(tx, entry, options)
         for name in matches(found):
             tx.audit.append("found", *name)
-        return {"resource": found, "response": {"status": "200 OK"}}
-    stored = writes.read(tx, entry.type, entry.id) if entry.history is None else writes.vread(tx, entry.type, entry.id, entry.history)
+        return {**({} if entry.method == "HEAD" else {"resource": found}), "response": {"status": "200 OK"}}
+    stored = writes.read(tx, entry.type, entry.id) if entry.version is None else writes.vread(tx, entry.type, entry.id, entry.version)
     tx.audit.append("read", stored.type, stored.id)
     if _unchanged(entry, stored):
         return {**_full_url(stored, options), "response": {"status": "304 Not Modified", **_state(stored)}}
     body = {} if entry.method == "HEAD" else {"resource": stored.resource}
     return {**_full_url(stored, options), **body, "response": {"status": "200 OK", **_state(stored)}}
+
+
+def _listed(tx: Transaction, entry: Entry, options: Options) -> Json:
+    pairs = [pair for pair in parse_qsl(entry.query, keep_blank_values=True) if pair[0] not in ("_format", "_pretty")]
+    if entry.part == "_history":
+        return options.history(tx, entry.type, entry.id, pairs)
+    return options.search(tx, entry.part or entry.type, pairs, entry.id or None)
 
 
 def _unchanged(entry: Entry, stored: Stored) -> bool:

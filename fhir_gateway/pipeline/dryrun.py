@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any, Final, TypeVar
 
 from fhir_gateway.errors import InvalidError
@@ -19,8 +18,8 @@ from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.codetables import CodeTables
 from fhir_gateway.pipeline.entries import entries_of
 from fhir_gateway.pipeline.payerview import closed
-from fhir_gateway.pipeline.search import searched
 from fhir_gateway.pipeline.settle import settle
+from fhir_gateway.pipeline.submissions import options
 from fhir_gateway.pipeline.translate import translated
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.settings import Settings
@@ -65,8 +64,7 @@ class DryRun:
 
         def work(tx: Transaction) -> Json:
             entries = entries_of(transaction, self.settings.bundle_entries, base)
-            search = partial(searched, base=base, settings=self.settings)
-            done = bundles.transact(tx, entries, bundles.Options(base, self.settings.update_as_create, None, search))
+            done = bundles.transact(tx, entries, options(base, self.settings, None))
             return self._guidance(tx, done.written)
 
         return self._undone(principal, work)

@@ -22,6 +22,18 @@ NAMED: Final = ("PUT", "PATCH", "DELETE")
 """Methods that name one resource, by id or by condition."""
 
 
+class Address(NamedTuple):
+    """request.url taken apart; type and id are "" where it has none. version: the one a GET asks for. part: `_history`, or the type that a GET
+    searches in the compartment of the Patient named.
+    """
+
+    type: str
+    id: str
+    query: str
+    version: int | None = None
+    part: str = ""
+
+
 class Patch(NamedTuple):
     """A patch in a Binary (http.html#patch): its bytes, and its kind, one of `patches.KINDS`."""
 
@@ -35,7 +47,7 @@ class Entry:
 
     path: its FHIRPath. id: "" where it is still to be found. new: a resource that the transaction makes under an id of the server's choice.
     late: its identity keys are free only when another entry has been deleted. expected: ifMatch and ifNoneMatch. since: ifModifiedSince of a GET.
-    history: the version it asks for. patch: what a PATCH brings.
+    version, part: as of an Address. patch: what a PATCH brings.
     """
 
     path: str
@@ -48,7 +60,8 @@ class Entry:
     if_none_exist: str | None
     expected: Expected | None
     since: datetime | None = None
-    history: int | None = None
+    version: int | None = None
+    part: str = ""
     new: bool = False
     late: bool = False
     patch: Patch | None = None
@@ -82,7 +95,8 @@ def entry_of(entry: Json, path: str, base: str) -> Entry:
     method = request.get("method", "")
     if method not in ORDER:
         raise UnsupportedError(f"{method or 'An entry without a method'} is not done in a Bundle here", f"{path}.request.method")
-    type, identity, history, query = _address(request.get("url", ""), method, f"{path}.request.url", base)
+    address = _address(request.get("url", ""), method, f"{path}.request.url", base)
+    type, identity, query = address.type, address.id, address.query
     resource = entry.get("resource")
     if method in ("POST", "PUT"):
         _fits(resource, type, identity if method == "PUT" else "", path)
@@ -103,28 +117,42 @@ def entry_of(entry: Json, path: str, base: str) -> Entry:
         request.get("ifNoneExist") if method == "POST" else None,
         Expected.of(request.get("ifMatch"), request.get("ifNoneMatch"), f"{path}.request.ifMatch"),
         _since(request.get("ifModifiedSince"), f"{path}.request.ifModifiedSince"),
-        history,
+        address.version,
+        address.part,
         patch=_patch(resource, f"{path}.resource") if method == "PATCH" else None,
     )
 
 
-def _address(url: str, method: str, path: str, base: str) -> tuple[str, str, int | None, str]:
-    """request.url as (type, id, version, query)."""
+def _address(url: str, method: str, path: str, base: str) -> Address:
     if base and url.startswith(f"{base}/"):
         url = url[len(base) + 1 :]
     address, _, query = url.lstrip("/").partition("?")
     type, *rest = address.split("/")
-    if not shapes.known(type):
+    found = _read_from(type, rest, query) if method in ("GET", "HEAD") else None
+    if found is None and not shapes.known(type):
         raise UnsupportedError(f"'{type[:64]}' is not a resource type of FHIR R4 known here", path)
-    history = None
-    if method in ("GET", "HEAD") and len(rest) == 3 and rest[1] == "_history" and rest[2].isdecimal() and len(rest[2]) < 10:
-        history, rest = int(rest[2]), rest[:1]
-    if len(rest) > 1:
+    if found is None and len(rest) > 1:
         raise UnsupportedError("request.url must be Type, Type/id or Type?condition", path)
-    identity = rest[0] if rest else ""
-    if identity and not TEXT["id"].fullmatch(identity):
+    found = found or Address(type, rest[0] if rest else "", query)
+    if found.id and not TEXT["id"].fullmatch(found.id):
         raise InvalidError("The id in request.url is not a legal id", path)
-    return type, identity, history, query
+    return found
+
+
+def _read_from(type: str, rest: list[str], query: str) -> Address | None:
+    """Where else a GET may be addressed to: a version, a history (of everything too), a Patient's compartment. R4 http.html#transaction: any of them."""
+    if not shapes.known(type):
+        return Address("", "", query, part="_history") if (type, rest) == ("_history", []) else None
+    match rest:
+        case ["_history"]:
+            return Address(type, "", query, part="_history")
+        case [id, "_history"]:
+            return Address(type, id, query, part="_history")
+        case [id, "_history", version] if version.isdecimal() and len(version) < 10:
+            return Address(type, id, query, int(version))
+        case [id, other] if type == "Patient" and shapes.known(other):
+            return Address(type, id, query, part=other)
+    return None
 
 
 def _since(instant: str | None, path: str) -> datetime | None:

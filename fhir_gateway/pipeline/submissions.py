@@ -19,6 +19,7 @@ from fhir_gateway.pipeline import bundles, writes
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.entries import ORDER, Entry, check_number, entries_of, entry_of
 from fhir_gateway.pipeline.intake import FHIR_TYPE, Arrival
+from fhir_gateway.pipeline.interactions import History
 from fhir_gateway.pipeline.search import searched
 from fhir_gateway.pipeline.translate import translated
 from fhir_gateway.security.principal import Principal
@@ -143,8 +144,7 @@ class BundleIntake(FhirIntake):
 
     def _transact(self, tx: Transaction, entries: list[Entry], base: str, inbox_id: str, arrival: Arrival) -> list[Json]:
         """Write the entries, check what they point at, and let the cases they touch know."""
-        search = self._search(base)
-        done = bundles.transact(tx, entries, bundles.Options(base, self.settings.update_as_create, inbox_id, search))
+        done = bundles.transact(tx, entries, options(base, self.settings, inbox_id))
         if self.settings.strict_references:
             coming = {stored.reference for stored in done.written if not stored.deleted}
             writes.check_references(tx, [(f"{e.path}.resource", e.resource) for e in entries if e.resource], coming)
@@ -178,8 +178,17 @@ class BundleIntake(FhirIntake):
         log_bundle(arrival, "refused", str(fault.http))
         return fault.http, answer
 
-    def _search(self, base: str) -> bundles.Search:
-        return lambda tx, type, pairs: searched(tx, type, pairs, base, self.settings)
+
+def options(base: str, settings: Settings, inbox_id: str | None) -> bundles.Options:
+    """How the entries of a Bundle are worked on that came to this base."""
+
+    def search(tx: Transaction, type: str, pairs: bundles.Pairs, patient: str | None) -> Json:
+        return searched(tx, type, pairs, base, settings, patient=patient)
+
+    def history(tx: Transaction, type: str, id: str, pairs: bundles.Pairs) -> Json:
+        return History(type, id, base, pairs, settings.zone).bundle(tx, settings.page_size, settings.page_size_max)
+
+    return bundles.Options(base, settings.update_as_create, inbox_id, search, history)
 
 
 def _check(bundle: Json) -> None:

@@ -140,3 +140,34 @@ def test_a_reference_by_condition_needs_a_transaction(api: Api) -> None:
     """http.html#trules: conditional references are resolved in transactions; kept as it is, one would be a reference to nothing."""
     refused = api.post("/fhir/Observation", observation(subject={"reference": f"Patient?identifier={SYSTEM}|R-1"}))
     assert refused.status_code == 422 and places(refused) == ["Observation.subject.reference"]
+
+
+@pytest.mark.parametrize("kind", ["transaction", "batch"])
+def test_whatever_can_be_read_can_be_read_in_a_bundle(api: Api, kind: str) -> None:
+    """http.html#transaction: a GET entry is a read, a vread, a history or a search, in a compartment too."""
+    who = api.made(patient(f"G-{kind}"))["id"]
+    api.made(observation(subject={"reference": f"Patient/{who}"}))
+    api.put(f"/fhir/Patient/{who}", patient(f"G-{kind}", id=who, active=True))
+    urls = {
+        f"Patient/{who}/_history?_count=1&_format=json": ("history", 1),
+        f"Patient/{who}/_history": ("history", 2),
+        "Patient/_history?_count=2": ("history", 2),
+        "_history?_count=2": ("history", 2),
+        f"Patient/{who}/Observation?status=final": ("searchset", 1),
+        f"Patient/{who}/Observation?status=amended": ("searchset", 0),
+        f"Patient?identifier={SYSTEM}|G-{kind}": ("searchset", 1),
+    }
+    answers = done(api, *(entry("GET", url) for url in urls), kind=kind)
+    assert [(one["resource"]["type"], len(one["resource"].get("entry", ()))) for one in answers] == list(urls.values())
+    (version,) = done(api, entry("GET", f"Patient/{who}/_history/1"), kind=kind)
+    assert version["resource"]["meta"]["versionId"] == "1"
+    (head,) = done(api, entry("HEAD", f"Patient/{who}/_history"), kind=kind)
+    assert "resource" not in head
+
+
+def test_a_read_of_nothing_in_a_batch_is_told_in_its_place(api: Api) -> None:
+    """http.html#brules: each entry of a batch has an outcome of its own."""
+    urls = ("Patient/nobody/_history", "Patient/nobody", "Nobody/_history", "Patient/a/b/c/d", "Patient/a_b/_history", "metadata")
+    answers = done(api, *(entry("GET", url) for url in urls), kind="batch")
+    assert [one["response"]["status"] for one in answers] == ["404", "404", "405", "405", "422", "405"]
+    assert all(one["response"]["outcome"]["issue"] for one in answers)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from fhir_gateway.cases.paper import Sheet
 from fhir_gateway.cli.cases import Named, app, print_case
 from fhir_gateway.cli.connection import STAFF, gateway
 from fhir_gateway.cli.terminal import stop, write
@@ -15,6 +17,7 @@ from fhir_gateway.coverage.asking import Entered, Told
 from fhir_gateway.pipeline.authorising import proof_of
 
 DAY = "%Y-%m-%d"
+_FILE_NAME = re.compile(r"(?:[.~]?/\S*|\S+\.[A-Za-z0-9]{2,5})")
 
 
 @app.command("authorise")
@@ -51,8 +54,19 @@ def authorisation(
         if page:
             write(opened.authorising.page(STAFF, case))
             return
-        file = Path(proof) if proof and len(proof) < 4096 else None
-        sheet = proof_of(file.read_bytes(), file.name) if file is not None and file.is_file() else None
+        sheet = _sheet(proof)
         words = f"Proof on file: {sheet.title}" if sheet else proof
         told = Told(chosen[0], by, words, ref, begins.date() if begins else None, until.date() if until else None)
         print_case(opened.authorising.enter(STAFF, case, told, sheet))
+
+
+def _sheet(proof: str) -> Sheet | None:
+    """The file that is the proof, None for words. What reads like a file's name and is none ends the command: nobody wants the name kept as proof."""
+    try:
+        return proof_of(Path(proof).read_bytes(), Path(proof).name) if proof else None
+    except OSError as fault:
+        if _FILE_NAME.fullmatch(proof):
+            stop(f"{proof}: {fault.strerror or fault}", 2)
+    except ValueError:  # a null byte
+        pass
+    return None

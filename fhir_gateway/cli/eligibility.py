@@ -74,7 +74,9 @@ def _codes() -> x12codes.Codes:
     path = Settings().x12_codes
     try:
         return x12codes.load(path.read_bytes() if path else b"")
-    except (OSError, ValueError) as fault:
+    except OSError as fault:
+        stop(f"GATEWAY_X12_CODES: {path}: {fault.strerror or fault}", 2)
+    except ValueError as fault:
         stop(f"GATEWAY_X12_CODES: {fault}", 2)
 
 

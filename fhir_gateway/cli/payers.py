@@ -55,8 +55,10 @@ def put(file: Annotated[str, typer.Argument(metavar="FILE", help="A payer's JSON
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
         payer = read(text)
-    except (OSError, UnicodeDecodeError) as fault:
-        stop(f"{file}: {fault}", 2)
+    except OSError as fault:
+        stop(f"{file}: {fault.strerror or fault}", 2)
+    except UnicodeDecodeError as fault:
+        stop(f"{file}: is not UTF-8 at byte {fault.start}", 2)
     except PayerError as refused:
         stop("\n".join(f"{file}: {fault}" for fault in refused.faults))
     if payer.plan and (issues := validate(payer.plan, "insurancePlan")):

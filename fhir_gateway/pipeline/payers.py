@@ -28,10 +28,14 @@ class Payers:
         """Those of a folder, None for the ones that come with the program. Raises PayerError naming file and member."""
         if folder is None:
             return cls(shipped())
+        if not folder.is_dir():
+            raise PayerError([Fault("GATEWAY_PAYERS", f"there is no folder {folder}")])
         found: dict[str, Payer] = {}
         for file in sorted(folder.glob("*.json")):
             try:
                 payer = read(file.read_bytes())
+            except OSError as fault:
+                raise PayerError([Fault(file.name, f"can't be read: {fault.strerror or fault}")]) from None
             except PayerError as fault:
                 raise PayerError([Fault(f"{file.name}: {one.where}", one.text) for one in fault.faults]) from None
             if payer.name in found:

@@ -61,3 +61,41 @@ def test_a_check_names_a_case_or_all_that_are_due() -> None:
     assert run("coverage", "check")[0] == 2
     assert run("coverage", "check", "nobody") == (1, "nobody: There is no such case")
     assert run("coverage", "check", "--due") == (0, "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("payer", "put"),
+        ("map",),
+        ("send", "--mllp", "127.0.0.1:1"),
+        ("eligibility",),
+        ("mock-payer", "--script"),
+        ("checklist", "import"),
+        ("case", "check"),
+        ("case", "opinion", "REF-1", "--file"),
+        ("case", "file", "REF-1", "insurance-card"),
+        ("case", "authorisation", "REF-1", "--granted", "--by", "Ann", "--proof"),
+    ],
+)
+def test_a_file_that_is_not_there_is_told_in_words(words: tuple[str, ...], tmp_path: Path) -> None:
+    code, said = run(*words, str(tmp_path / "none.json"))
+    assert code == 2 and "No such file or directory" in said and "Errno" not in said, said
+    code, said = run(*words, str(tmp_path))
+    assert code == 2 and "Is a directory" in said and "Errno" not in said, said
+
+
+def test_a_document_or_folder_that_cannot_be_read_is_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "latin.json").write_bytes('{"name": "caf\u00e9"}'.encode("latin-1"))
+    code, said = run("payer", "put", str(tmp_path / "latin.json"))
+    assert code == 2 and "is not UTF-8 at byte 13" in said
+    monkeypatch.setenv("GATEWAY_PAYERS", str(tmp_path / "nowhere"))
+    code, said = run("payer", "list")
+    assert code == 1 and "there is no folder" in said
+    (tmp_path / "payers" / "a.json").mkdir(parents=True)
+    monkeypatch.setenv("GATEWAY_PAYERS", str(tmp_path / "payers"))
+    code, said = run("payer", "list")
+    assert code == 1 and "a.json: can't be read: Is a directory" in said
+    monkeypatch.setenv("GATEWAY_X12_CODES", str(tmp_path / "nowhere"))
+    code, said = run("eligibility", "fixtures/x12/active-with-copay/input.edi")
+    assert code == 2 and "No such file or directory" in said and "Errno" not in said, said

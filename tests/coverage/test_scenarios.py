@@ -189,6 +189,17 @@ def test_unavailable_then_active(asked: Clinic) -> None:
     assert asked.money(number)["gate"] == "satisfied"
 
 
+@BY_FHIR
+def test_a_slow_answer_is_waited_for_as_long_as_the_payer_may_take(asked: Clinic) -> None:
+    asked.configure(seconds=0.2)
+    number = asked.refers("M-1026")
+    asked.works()
+    assert (asked.money(number)["gate"], asked.money(number)["item"]) == ("indeterminate", "pended")
+    asked.configure(seconds=20)
+    asked.works(minutes=2)
+    assert asked.money(number)["gate"] == "satisfied" and len(asked.payer.asked("M-1026")) == 2
+
+
 def authorised(asked: Clinic, member: str, by_hand: Json) -> list[tuple[str, str, str]]:
     """Where it stands once it was asked for, and at the end: over FHIR as the payer decides, otherwise as staff enter what they were told."""
     number = asked.refers(member)

@@ -44,7 +44,7 @@ from fhir_gateway.pipeline.replay import Replay
 from fhir_gateway.pipeline.results import RawMessage, Written
 from fhir_gateway.pipeline.search import matches, searched
 from fhir_gateway.pipeline.searchall import searched_over
-from fhir_gateway.pipeline.submissions import BundleIntake
+from fhir_gateway.pipeline.submissions import BundleIntake, sender_of
 from fhir_gateway.pipeline.submit import Submission
 from fhir_gateway.pipeline.translate import translated
 from fhir_gateway.security.principal import GATEWAY, Principal
@@ -169,8 +169,14 @@ class Gateway:
         self.messages.broken(content, length, why, channel, peer)
 
     def retry(self, inbox_id: str) -> InboxEntry:
-        """Work on a refused or failed message again. Safe to repeat. Raises NotFoundError, ConflictError when it was processed or discarded."""
+        """Work on a refused or failed message again. Safe to repeat. Raises NotFoundError, ConflictError when it was processed or discarded, or nobody
+        knows any more under whose rights.
+        """
         with translated():
+            with self.store.snapshot(GATEWAY) as tx:
+                held = tx.inbox.get(inbox_id)
+            if held is not None and held.channel == "fhir":
+                sender_of(held)
             entry = self.store.run(GATEWAY, self.clock(), lambda tx: tx.inbox.claim_for_retry(inbox_id))
             self._finish(entry)
             with self.store.snapshot(GATEWAY) as tx:

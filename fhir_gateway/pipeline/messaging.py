@@ -70,7 +70,7 @@ class MessageIntake(FhirIntake):
         held = work.keys.find([*names, *steps.keys])
         if (before := _answered(tx, message, [holder.id for holder in held if holder.key in names])) is not None:
             return 200, before
-        inbox_id = keep_bundle(tx, arrival, organisation, message.bundle, message.control_id, same)
+        inbox_id = keep_bundle(tx, arrival, tx.principal, message.bundle, message.control_id, same)
         work.keys.claim(names, "Binary", inbox_id, strict=True)
         drafts = steps.drafts(held)
         issues = self._settled(work, drafts, inbox_id, arrival.at) if message.event != "status" else []
@@ -107,7 +107,7 @@ class MessageIntake(FhirIntake):
             if same is not None and same.state != "pending" and same.answer is not None and same.findings == findings:
                 return same.answer
             if same is None or same.state not in ("processed", "discarded"):
-                inbox_id = keep_bundle(tx, arrival, principal.organisation, message.bundle if message else {}, control_id or None, same)
+                inbox_id = keep_bundle(tx, arrival, principal, message.bundle if message else {}, control_id or None, same)
                 tx.inbox.settle(inbox_id, "failed" if busy else "refused", answer=answer, answer_type=FHIR_TYPE, findings=findings)
             return answer
 

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from fhir_gateway import metrics
 from fhir_gateway.errors import ConflictError, GatewayError, InvalidError, UnsupportedError, operation_outcome
@@ -22,7 +22,7 @@ from fhir_gateway.pipeline.intake import FHIR_TYPE, Arrival
 from fhir_gateway.pipeline.interactions import History
 from fhir_gateway.pipeline.search import searched
 from fhir_gateway.pipeline.translate import translated
-from fhir_gateway.security.principal import Principal
+from fhir_gateway.security.principal import Principal, Role
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import InboxEntry, Store, Transaction
 from fhir_gateway.store.inbox import InboxState
@@ -49,9 +49,9 @@ class FhirIntake(ABC):
             return self._work(arrival, principal, base)
 
     def finish(self, entry: InboxEntry) -> bytes:
-        """Work on what was kept again. Safe to repeat."""
+        """Work on what was kept again, with the rights of who sent it: no more is done than when it came. Safe to repeat."""
         arrival = Arrival(entry.raw, "fhir", "retry", self.clock(), entry.id, entry.content_hash)
-        return self._work(arrival, Principal("gateway", entry.owner, "retry"), "")[1]
+        return self._work(arrival, sender_of(entry), "")[1]
 
     @abstractmethod
     def _work(self, arrival: Arrival, principal: Principal, base: str) -> Answer:
@@ -95,7 +95,7 @@ class BundleIntake(FhirIntake):
         same = self._seen(tx, arrival, principal, bundle)
         if same is not None and same.state == "processed" and same.answer is not None:
             return 200, same.answer
-        inbox_id = keep_bundle(tx, arrival, principal.organisation, bundle, identifier_of(bundle), same)
+        inbox_id = keep_bundle(tx, arrival, principal, bundle, identifier_of(bundle), same)
         entries = entries_of(bundle, self.settings.bundle_entries, base)
         responses = self._transact(tx, entries, base, inbox_id, arrival)
         answer = _answer("transaction-response", responses)
@@ -114,7 +114,7 @@ class BundleIntake(FhirIntake):
                 return same.answer
             if same is not None and same.state == "failed" and same.answer is None:
                 raise AlreadyHereError("The same batch is being worked on, or was broken off and waits for the clinic", "Bundle.identifier")
-            return keep_bundle(tx, arrival, principal.organisation, bundle, identifier_of(bundle), same, state="failed")
+            return keep_bundle(tx, arrival, principal, bundle, identifier_of(bundle), same, state="failed")
 
         kept = self.store.run(principal, arrival.at, keep)
         if isinstance(kept, bytes):
@@ -169,7 +169,7 @@ class BundleIntake(FhirIntake):
             same = tx.inbox.find_same(principal.organisation, control_id, arrival.hash) if control_id else None
             if same is not None and same.state == "processed":
                 return
-            inbox_id = keep_bundle(tx, arrival, principal.organisation, bundle, identifier_of(bundle), same)
+            inbox_id = keep_bundle(tx, arrival, principal, bundle, identifier_of(bundle), same)
             state = "failed" if isinstance(fault, ConflictError) else "refused"
             tx.inbox.settle(inbox_id, state, answer=answer, answer_type=FHIR_TYPE, findings=findings)  # type: ignore[arg-type]  # one of two literals
 
@@ -234,8 +234,21 @@ def log_bundle(arrival: Arrival, state: str, code: str) -> None:
     event("message-received", inbox=arrival.id, channel="fhir", type="Bundle", bytes=len(arrival.raw), state=state, code=code)
 
 
+def sender_of(entry: InboxEntry) -> Principal:
+    """Who sent a kept Bundle. Raises ConflictError for one that was kept before that was noted."""
+    if entry.role is None:
+        raise ConflictError("Who sent this was not kept with it, and nobody else's rights will do; have it sent again")
+    return Principal(cast(Role, entry.role), entry.owner, entry.agent or "")
+
+
 def keep_bundle(
-    tx: Transaction, arrival: Arrival, sender: str, bundle: Json, control_id: str | None, same: InboxEntry | None, state: InboxState = "pending"
+    tx: Transaction,
+    arrival: Arrival,
+    sender: Principal,
+    bundle: Json,
+    control_id: str | None,
+    same: InboxEntry | None,
+    state: InboxState = "pending",
 ) -> str:
     """The inbox row of this Bundle: the one it has already, or a new one."""
     if same is not None:
@@ -246,7 +259,8 @@ def keep_bundle(
         id=arrival.id,
         state=state,
         channel="fhir",
-        sender=sender,
+        sender=sender.organisation,
+        sent_by=sender,
         control_id=control_id,
         message_type=kind_of(bundle),
         raw=arrival.raw,

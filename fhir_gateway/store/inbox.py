@@ -60,6 +60,8 @@ class InboxLine:
     size: int
     charset: str
     owner: str
+    role: str | None
+    agent: str | None
     state: str
     attempts: int
     settled_at: datetime | None
@@ -130,12 +132,14 @@ class Inbox:
         answer: bytes | None = None,
         answer_type: str | None = None,
         attempts: int = 1,
+        sent_by: Principal | None = None,
     ) -> str:
         """Keep what arrived; returns its id. The same sender, control id and content twice at once: RaceLostError (`Store.run` starts over and
-        `find_same` finds the first).
+        `find_same` finds the first). sent_by: under whose rights it is to be worked on again, unless that is who keeps it.
         """
         now = self._work.now
         id = id or new_id()
+        sent_by = sent_by or self._principal
         row = {
             "id": id,
             "received_at": now,
@@ -147,6 +151,8 @@ class Inbox:
             "size": len(raw) if size is None else size,
             "charset": fit(charset),
             "owner": self._principal.organisation,
+            "role": sent_by.role,
+            "agent": fit(sent_by.name),
             "state": state,
             "attempts": attempts,
             "settled_at": None if state == "pending" else now,

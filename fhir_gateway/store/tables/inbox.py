@@ -16,6 +16,7 @@ class InboxRow(SQLModel, table=True):
 
     id is time-ordered (UUIDv7), so order by id is order of arrival. mapping: edition of the rules and tables it was last mapped with. ledger: how many
     fields went where; report: where each of them went, packed. kept: digest of the set of fields no element took (`kept_field`).
+    role, agent: under which role it was sent, and who sent it; None for what came before that was kept.
     """
 
     __tablename__ = "inbox"
@@ -43,6 +44,8 @@ class InboxRow(SQLModel, table=True):
     size: int = Field(sa_type=Long)
     charset: str = Field(sa_type=Key)
     owner: str = Field(sa_type=Key)
+    role: str | None = Field(default=None, sa_type=Key)
+    agent: str | None = Field(default=None, sa_type=Key)
     state: str = Field(sa_type=Key)
     attempts: int
     settled_at: datetime | None = Field(default=None, sa_type=UtcTime)

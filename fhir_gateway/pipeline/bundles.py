@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from fhir_gateway.errors import GatewayError, InvalidError, NotFoundError, UnreadableError, operation_outcome
 from fhir_gateway.pipeline import conditions, writes
 from fhir_gateway.pipeline.conditions import Condition
@@ -24,7 +26,7 @@ from fhir_gateway.pipeline.search import matches
 from fhir_gateway.pipeline.translate import translated
 from fhir_gateway.store import Stored, Transaction
 from fhir_gateway.store.ids import new_id
-from fhir_gateway.validation import Issue
+from fhir_gateway.validation import Issue, decode, encode
 from mappers.result import IdentityKey
 
 Json = dict[str, Any]
@@ -247,6 +249,19 @@ def renewed(response: Json, stored: Stored) -> Json:
     """The response about a resource that was changed again in the same transaction (its case was opened): the version that stands."""
     location = f"{stored.type}/{stored.id}/_history/{stored.version}"
     return {**response, "response": {**response["response"], "location": location, **_state(stored)}}
+
+
+def represented(tx: Transaction, answer: bytes) -> tuple[bytes, list[tuple[str, str]]]:
+    """An answer with the version each entry wrote or found in its place (http.html#ops, `return=representation`), and the (type, id) of each."""
+    given, names = decode(answer), list[tuple[str, str]]()
+    entries: list[Json] = []
+    for entry in given.get("entry", ()):
+        match str(entry["response"].get("location", "")).split("/"):
+            case [type, id, "_history", version] if stored := tx.resources.vread(type, id, int(version)):
+                names.append((type, id))
+                entry = {"resource": msgspec.Raw(stored.body)} | entry
+        entries.append(entry)
+    return encode({**given, "entry": entries}) if names else answer, names
 
 
 def _got(tx: Transaction, entry: Entry, options: Options) -> Json:

@@ -19,6 +19,7 @@ from fhir_gateway.pipeline import interactions, writes
 from fhir_gateway.pipeline.actions import Actions
 from fhir_gateway.pipeline.answerfiles import AnswerFiles
 from fhir_gateway.pipeline.authorising import Authorising
+from fhir_gateway.pipeline.bundles import represented
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.checks import due_checks
 from fhir_gateway.pipeline.codetables import CodeTables
@@ -203,9 +204,19 @@ class Gateway:
 
     # FHIR
 
-    def receive_bundle(self, raw: bytes, principal: Principal, base: str) -> tuple[int, bytes]:
-        """A transaction or batch: HTTP status and the answer's bytes. A payer's is refused and not kept: what is kept can be worked on again by staff."""
-        return self._refused(principal, "A transaction or batch") or self.bundles.receive(raw, principal, base)
+    def receive_bundle(self, raw: bytes, principal: Principal, base: str, *, whole: bool = False) -> tuple[int, bytes]:
+        """A transaction or batch: HTTP status and the answer's bytes. A payer's is refused and not kept: what is kept can be worked on again by staff.
+
+        whole: with the resources that were written; the answer that is kept has none.
+        """
+        status, answer = self._refused(principal, "A transaction or batch") or self.bundles.receive(raw, principal, base)
+        if not whole or status != 200:
+            return status, answer
+        with translated(), self.store.snapshot(principal) as tx:
+            full, names = represented(tx, answer)
+        for name in names:
+            self._audit(principal, "read", *name)
+        return status, full
 
     def receive_message(self, raw: bytes, principal: Principal, base: str) -> tuple[int, bytes]:
         """A message for $process-message: HTTP status and the answer's bytes. A payer's is refused, as above."""

@@ -83,6 +83,11 @@ def not_modified(request: Request, version: int, last_updated: datetime) -> bool
 
 def wanted_return(request: Request) -> Return:
     """Prefer: return=…; the whole resource when nothing is said."""
+    return preferred_return(request) or "representation"
+
+
+def preferred_return(request: Request) -> Return | None:
+    """Prefer: return=…, None when nothing is said."""
     prefer = request.headers.get("prefer", "")
     for part in re.split(r"[;,]", prefer):
         name, _, value = part.strip().partition("=")
@@ -90,7 +95,7 @@ def wanted_return(request: Request) -> Return:
             for choice in RETURNS:
                 if value.strip().strip('"').lower() == choice.lower():
                     return choice
-    return "representation"
+    return None
 
 
 def lenient(request: Request) -> bool:

@@ -29,10 +29,11 @@ async def smart_configuration(request: Request) -> Response:
 @router.post("/fhir", summary="Transaction or batch")
 @router.post("/fhir/", include_in_schema=False)
 async def bundle(request: Request) -> Response:
-    """A Bundle passes the inbox like a message: kept first, answered when its effect is committed."""
+    """A Bundle passes the inbox like a message: kept first, answered when its effect is committed; with what was written when that is preferred."""
     principal, gateway = principal_of(request), gateway_of(request)
     body, base = await kept_body(request, "Bundle"), requests.base_of(request)
-    status, content = await run(request, lambda: gateway.receive_bundle(body, principal, base))
+    whole = requests.preferred_return(request) == "representation"
+    status, content = await run(request, lambda: gateway.receive_bundle(body, principal, base, whole=whole))
     return answers.answer(content, status)
 
 

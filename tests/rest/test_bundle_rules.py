@@ -171,3 +171,23 @@ def test_a_read_of_nothing_in_a_batch_is_told_in_its_place(api: Api) -> None:
     answers = done(api, *(entry("GET", url) for url in urls), kind="batch")
     assert [one["response"]["status"] for one in answers] == ["404", "404", "405", "405", "422", "405"]
     assert all(one["response"]["outcome"]["issue"] for one in answers)
+
+
+def test_what_was_written_comes_back_when_it_is_preferred(api: Api) -> None:
+    """http.html#ops: `Prefer: return=` is honoured for a transaction as for a single write; the same Bundle again gets the same answer."""
+    made = api.made(patient("W-1"))
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "identifier": {"system": SYSTEM, "value": "W"},
+        "entry": [
+            entry("POST", "Patient", patient("W-2")),
+            entry("POST", "Patient", patient("W-1"), ifNoneExist=f"identifier={SYSTEM}|W-1"),
+            entry("DELETE", "Patient/nobody"),
+        ],
+    }
+    whole = api.post("/fhir", bundle, prefer="return=representation")
+    new, found, gone = decode(whole.content)["entry"]
+    assert new["resource"] == held(api, new) and found["resource"] == made and "resource" not in gone
+    assert api.post("/fhir", bundle, prefer="return=representation").content == whole.content
+    assert all("resource" not in one for one in decode(api.post("/fhir", bundle, prefer="return=minimal").content)["entry"])

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from fhir_gateway import health, middleware
 from fhir_gateway.errors import GatewayError
@@ -60,7 +61,10 @@ def build(settings: Settings, *, host: str = "127.0.0.1", mllp_port: int | None 
             executor.shutdown(wait=True)
             event("stopped")
 
-    app = FastAPI(title="Second Opinion Gateway", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    # Its telemetry would carry addresses with their queries, and the texts of faults: both may be about people.
+    silent: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+    bare: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_url": None, "redirect_slashes": False}
+    app = FastAPI(title="Second Opinion Gateway", lifespan=lifespan, telemetry=silent, **bare)
     app.state.gateway, app.state.worker, app.state.listener, app.state.ready = gateway, worker, None, False
     app.add_middleware(middleware.RequestFrame, seconds=settings.request_seconds)
     app.add_exception_handler(GatewayError, middleware.on_error)

@@ -46,14 +46,17 @@ def refused(error: GatewayError) -> Response:
 
 def check_accept(request: Request, *also: str) -> None:
     """Only JSON is written. `_format` outranks the Accept header. Raises NotAcceptableError for a format that excludes JSON and all of `also`."""
-    wanted = request.query_params.get("_format")
+    wanted = request.query_params.get("_format") if request.scope["query_string"] else None
     if wanted is not None:
         kind, _, parameters = wanted.replace(" ", "+").partition(";")
         if kind.strip("+").lower() not in ("json", *_READ) or _other_version(parameters):
             raise NotAcceptableError(f"_format '{wanted[:40]}' is not written here; use json")
         return
+    given = request.headers.get("accept", "").strip()
+    if not given or given in _READ:
+        return
     accepted = accepted_types(request)
-    if request.headers.get("accept", "").strip() and not any(kind in (*_READ, *also, "*/*", "application/*", "text/html") for kind in accepted):
+    if not any(kind in (*_READ, *also, "*/*", "application/*", "text/html") for kind in accepted):
         raise NotAcceptableError("Answers are written as application/fhir+json only")
 
 

@@ -61,7 +61,7 @@ class LookedRoute(APIRoute):
         except GatewayError as error:
             response = answers.refused(error)
             _note(request, error)
-        if b"_pretty" in scope["query_string"]:
+        if scope["query_string"]:
             _lay_out(request, response)
         await response(scope, receive, send)
 
@@ -176,7 +176,7 @@ def legal(type: str, id: str) -> None:
 
 def looks(request: Request) -> Looks:
     """`_summary` and `_elements` of a request about one resource."""
-    return looks_of(request.query_params.multi_items())
+    return looks_of(request.query_params.multi_items() if request.scope["query_string"] else ())
 
 
 def one(request: Request, stored: Stored) -> Response:

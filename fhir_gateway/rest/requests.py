@@ -23,6 +23,9 @@ ABOUT_ANSWER: Final = (*RESULT_PARAMETERS, "_summary", "_elements", "_filename")
 
 def base_of(request: Request) -> str:
     """The FHIR base as this client wrote it, without a trailing slash: links are built from the request (a proxy's host included)."""
+    host = request.headers.get("host")
+    if host and not request.scope.get("root_path"):
+        return f"{request.scope['scheme']}://{host}/fhir"
     return f"{str(request.base_url).rstrip('/')}/fhir"
 
 

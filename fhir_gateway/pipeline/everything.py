@@ -17,7 +17,7 @@ from fhir_gateway.errors import UnknownParameterError, UnreadableError
 from fhir_gateway.pipeline import writes
 from fhir_gateway.pipeline.looks import PARAMETERS, looks_of
 from fhir_gateway.pipeline.references import references
-from fhir_gateway.pipeline.search import address, compartment_of, laid_out, sized
+from fhir_gateway.pipeline.search import address, laid_out, served_in_compartment, sized
 from fhir_gateway.pipeline.searchall import page_over, resumed
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Stored, Transaction
@@ -84,7 +84,7 @@ class Everything:
         asked = [*sized(given, settings), *((("_lastUpdated", f"ge{self.since}"),) if self.since else ())]
         queries = [parse_query("Patient", [*asked, ("_id", self.id)])] if self._wants("Patient") else []
         for type in sorted(PATIENT):
-            if self._wants(type) and (codes := _codes(type)):
+            if self._wants(type) and (codes := served_in_compartment(type)):
                 queries += [in_compartment(query, "Patient", self.id, codes) for query in self._dated(type, asked)]
         return [replace(query, count=max(query.count, 1)) for query in queries]
 
@@ -124,14 +124,6 @@ def _care(pairs: dict[str, str]) -> Range | None:
     if span.low > span.high:
         raise UnreadableError("end must not be before start", "end")
     return span
-
-
-def _codes(type: str) -> list[str]:
-    """The parameters that put a type in the compartment, as far as they are served."""
-    try:
-        return compartment_of(type)
-    except UnknownParameterError:
-        return []
 
 
 def _outside(text: str) -> bool:

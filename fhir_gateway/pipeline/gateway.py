@@ -351,13 +351,14 @@ class Gateway:
     ) -> Json:
         """A searchset Bundle; `base` is what its links are built from. Unknown parameters are refused, or named and ignored when lenient.
 
-        type: "" for a search over several. patient: id of the Patient whose compartment alone is searched. steps: as for `Store.snapshot`, which see.
+        type: "" for a search over several. patient: id of the Patient whose compartment alone is searched; type "*" for all of it.
+        steps: as for `Store.snapshot`, which see.
         """
         with translated(), self.store.snapshot(principal, steps) as tx:
-            if type:
+            if type not in ("", "*"):
                 found = searched(tx, type, pairs, base, self.settings, lenient=lenient, patient=patient)
             else:
-                found = searched_over(tx, pairs, base, self.settings, lenient=lenient)
+                found = searched_over(tx, pairs, base, self.settings, lenient=lenient, patient=patient)
         self._audit(principal, "search", type, detail=",".join(sorted({name for name, _ in pairs})))
         for name in matches(found):
             self._audit(principal, "found", *name)

@@ -45,10 +45,16 @@ def searched(
 
 def compartment_of(type: str) -> list[str]:
     """The parameters that put a resource of a type in a Patient's compartment, those that are served. Raises UnknownParameterError when there are none."""
-    served = {parameter.code for parameter in searchparameters.load() if parameter.type == type}
-    codes = [code for code in (*PATIENT.get(type, ()), "patient", "subject") if code in served] if type in PATIENT else []
+    codes = served_in_compartment(type)
     if not codes:
         raise UnknownParameterError(f"{type} is not in the compartment of a Patient, or can't be searched by what puts it there")
+    return codes
+
+
+def served_in_compartment(type: str) -> list[str]:
+    """The same, [] when there are none."""
+    served = {parameter.code for parameter in searchparameters.load() if parameter.type == type}
+    codes = [code for code in (*PATIENT.get(type, ()), "patient", "subject") if code in served] if type in PATIENT else []
     return list(dict.fromkeys(codes))
 
 

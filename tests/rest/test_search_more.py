@@ -235,6 +235,12 @@ def test_a_search_in_the_compartment_of_a_patient(clinic: Api) -> None:
     posted = clinic.ask("POST", "/fhir/Patient/ada/Observation/_search", b"date=2026-01-01", content_type="application/x-www-form-urlencoded")
     assert [entry["resource"]["id"] for entry in decode(posted.content)["entry"]] == ["o2"]
     assert clinic.get("/fhir/Patient/ada/Organization").status_code == 400, "an organization is nobody's"
+    assert (
+        sorted(found(clinic, "Patient/ada/*?_type=Observation,DiagnosticReport,RiskAssessment"))
+        == sorted(found(clinic, "Patient/ada/*?_count=1"))
+        == ["k1", "o1", "o2", "r1"]
+    )
+    assert found(clinic, "Patient/nobody/*") == [] and clinic.get("/fhir/Patient/ada/*?_type=Organization").status_code == 400
     assert clinic.get("/fhir/Patient/ada/Patent").status_code == 404
     assert decode(clinic.get("/fhir/Patient/ada/_history").content)["type"] == "history"
 

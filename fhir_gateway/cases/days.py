@@ -15,14 +15,14 @@ SATURDAY: Final = 5
 
 
 def instant(value: Any) -> datetime | None:
-    """A FHIR instant or dateTime with an offset, or None."""
+    """A FHIR instant or dateTime with an offset, or None; also for one of the first or last year there is, which can't be told in every zone."""
     if not isinstance(value, str) or "T" not in value:
         return None
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
         return None
-    return moment if moment.tzinfo else None
+    return moment if moment.tzinfo and date.min.year < moment.year < date.max.year else None
 
 
 def plus(day: date, days: int) -> date:

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, Final, Literal, NamedTuple
 
 from fhir_gateway.cases.authorised import decided
-from fhir_gateway.cases.days import span
+from fhir_gateway.cases.days import instant, span
 from fhir_gateway.cases.evidence import codings, walk
 
 Json = dict[str, Any]
@@ -161,7 +161,7 @@ def expedited(claim: Json) -> bool:
 
 
 def _asked(claim: Item, state: State, zone: tzinfo) -> Standing:
-    at, fast = _moment(claim.resource, zone), expedited(claim.resource)
+    at, fast = created_at(claim.resource, zone), expedited(claim.resource)
     return Standing(state, claim.reference, asked_at=at, due=at + (EXPEDITED if fast else STANDARD) if at else None, expedited=fast)
 
 
@@ -191,7 +191,7 @@ def _newest(items: Sequence[Item], kind: str, zone: tzinfo) -> list[Item]:
     """Requests for authorisation and their answers that stand, the newest first."""
     live = [one for one in items if one.resource.get("resourceType") == kind and one.resource.get("use") == "preauthorization"]
     live = [one for one in live if one.resource.get("status") in ("active", "cancelled")]
-    return sorted(live, key=lambda one: (_moment(one.resource, zone) or datetime.min.replace(tzinfo=UTC), one.reference), reverse=True)
+    return sorted(live, key=lambda one: (created_at(one.resource, zone) or datetime.min.replace(tzinfo=UTC), one.reference), reverse=True)
 
 
 def _answers(response: Item) -> str:
@@ -203,7 +203,7 @@ def _answered_before(claim: Item, answer: Item, zone: tzinfo) -> bool:
     answers = _answers(answer)
     if answers == claim.reference:
         return False
-    asked, told = _moment(claim.resource, zone), _moment(answer.resource, zone)
+    asked, told = created_at(claim.resource, zone), created_at(answer.resource, zone)
     if asked is None or told is None:
         return asked is not None
     return asked >= told if answers else asked > told
@@ -214,12 +214,10 @@ def _over(response: Json, day: date, zone: tzinfo) -> bool:
     return end is not None and end.high < day
 
 
-def _moment(resource: Json, zone: tzinfo) -> datetime | None:
-    """`created` as a moment; a day is its beginning in the clinic's zone."""
+def created_at(resource: Json, zone: tzinfo) -> datetime | None:
+    """`created` as a moment; a day is its beginning in the clinic's zone. None for what is no date, or of the first or last year there is."""
     text = str(resource.get("created") or "")
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        day = span(text, zone)
-        return datetime.combine(day.low, datetime.min.time(), zone) if day else None
-    return found if found.tzinfo is not None else found.replace(tzinfo=zone)
+    day = span(text, zone)
+    if (found := instant(text)) is not None or day is None or not date.min.year < day.low.year < date.max.year:
+        return found
+    return datetime.combine(day.low, datetime.min.time(), zone)

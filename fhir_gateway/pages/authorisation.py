@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, tzinfo
+from datetime import date, tzinfo
 from html import escape
 from typing import Any, Final
 
 from fhir_gateway.cases.authorised import decided
+from fhir_gateway.cases.days import instant
 from fhir_gateway.cases.evidence import walk
 from fhir_gateway.coverage.asking import indicator
 from fhir_gateway.coverage.authorisation import expedited
@@ -76,8 +77,5 @@ def _name(reference: Any) -> str:
 
 
 def _when(value: Any, zone: tzinfo) -> str:
-    try:
-        moment = datetime.fromisoformat(str(value))
-    except ValueError:
-        return str(value or "")
-    return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z") if moment.tzinfo else str(value)
+    moment = instant(value)
+    return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z") if moment else str(value or "")

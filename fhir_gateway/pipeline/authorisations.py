@@ -15,7 +15,7 @@ from fhir_gateway.cases.authorised import decided
 from fhir_gateway.cases.evidence import walk
 from fhir_gateway.coverage import circuit
 from fhir_gateway.coverage.asking import number
-from fhir_gateway.coverage.authorisation import OPEN, next_poll
+from fhir_gateway.coverage.authorisation import OPEN, created_at, next_poll
 from fhir_gateway.coverage.payer import Payer
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.delivery import Delivery, Later, Outcome, Unsendable
@@ -130,7 +130,7 @@ class Authorisations:
         return self.casework.payers.of(tx, [stored.resource for stored in coverages], claim.resource.get("insurer"))
 
     def _again(self, tx: Transaction, job: Job, claim: Stored, now: datetime) -> None:
-        asked_at = datetime.fromisoformat(claim.resource["created"])
+        asked_at = created_at(claim.resource, self.settings.zone) or now
         if now - asked_at < PATIENCE:
             time = job.payload["time"] + 1
             due = next_poll(asked_at, now)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
 
+from fhir_gateway.cases.days import instant
 from fhir_gateway.cases.evidence import walk
 from fhir_gateway.pipeline.entries import Entry
 from fhir_gateway.pipeline.identity import identifiers, keys_of
@@ -39,10 +40,7 @@ def drafts_of(entries: Sequence[Entry], sender: str, made: str) -> list[Draft]:
 def clock_text(moment: datetime | str | None) -> str:
     """A moment as `Clock` has it; "" for what is none, or has no time of day."""
     if isinstance(moment, str):
-        try:
-            moment = datetime.fromisoformat(moment) if "T" in moment else None
-        except ValueError:  # a leap second
-            moment = None
+        moment = instant(moment)
     return f"{moment.astimezone(UTC):%Y%m%d%H%M%S%f}" if moment is not None and moment.tzinfo else ""
 
 

@@ -13,6 +13,7 @@ from mappers.v2.datatypes.times import utc
 from mappers.v2.groups import Node
 from mappers.v2.message import Message
 from mappers.v2.messages.registry import ANY, MESSAGES, MessageType
+from mappers.v2.periods import mend
 from mappers.v2.segments.msh import envelope, seal
 from mappers.v2.table import keep_segment
 from profiles.conceptmaps import Tables
@@ -38,6 +39,7 @@ def map_message(message: Message, tables: Tables, site: Site) -> Mapped:
     for segment in message.segments:
         if segment.index not in ctx.done:
             keep_segment(segment, ctx.provenance, ctx, "no table for the segment here")
+    mend(ctx)
     seal(made, ctx.provenance, ctx, focus)
     ctx.drafts.insert(0, made)
     ctx.drafts.append(ctx.provenance)

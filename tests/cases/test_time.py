@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from fhir_gateway.cases.checklist import compile_checklist
 from fhir_gateway.cases.completeness import evaluate
-from fhir_gateway.cases.days import business_days_before, month_end, span
+from fhir_gateway.cases.days import business_days_before, instant, month_end, span
 from fhir_gateway.cases.model import Moment, Policy
+from fhir_gateway.coverage.authorisation import Item, standing
 from profiles.canonical import canonical
 from tests.cases.story import CLINIC_ZONE, REFERRAL, Case, answers, appointment, consent, images, item_task, mammogram, moment, note, plans, result
 
@@ -164,3 +166,18 @@ def test_what_is_no_date_is_no_span(text: object) -> None:
 def test_the_calendar_has_ends() -> None:
     assert business_days_before(date.min, 5, ()) == date.min
     assert month_end(date(2024, 2, 10)) == date(2024, 2, 29)
+
+
+@pytest.mark.parametrize("created", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00", "9999-12-31", "0001"])
+def test_the_ends_of_the_calendar_break_nothing(created: str) -> None:
+    about = {"use": "preauthorization", "status": "active", "created": created, "preAuthPeriod": {"start": created[:10], "end": "9999-12-31"}}
+    claim, answer = ({"resourceType": type, "id": type, **about} for type in ("Claim", "ClaimResponse"))
+    case = Case().receives({**claim}, {**answer, "outcome": "queued"}, {**plan_of(created)})
+    assert case.evaluation().gates["money"].state != "satisfied" and instant(created) is None
+    held = [Item("Claim/1", claim), Item("ClaimResponse/1", {**answer, "request": {"reference": "Claim/1"}, "outcome": "queued"})]
+    stands = standing(True, held, date(2026, 9, 10), UTC)
+    assert stands.state == "pended" and stands.words(datetime(2026, 9, 10, tzinfo=UTC), UTC)
+
+
+def plan_of(day: str) -> dict[str, Any]:
+    return {"resourceType": "Coverage", "id": "plan", "status": "active", "period": {"start": day, "end": "9999-12-31T23:59:59Z"}}

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir_gateway.validation import validate
-from tests.mappers.build import PID, drafts, mapped, only, resources
+from tests.mappers.build import PID, drafts, kept_values, mapped, only, resources, warnings
 from tests.mappers.test_events import golden
 
 IN1 = "IN1|1|PPO|B1^^^NAIC|Blue||||G1||||20260101|20261231|||Doe^Ann|SEL|19700101||||1||||||||||||||POL-1"
@@ -128,3 +128,13 @@ def test_whatever_is_said_of_insurance_is_legal_and_accounted_for(event, rows):
     for name, _ in rows:
         seen[name] = seen.get(name, 0) + 1
         assert (name, seen[name]) in told
+
+
+def test_dates_the_wrong_way_round_cost_the_period_and_nothing_else():
+    result = mapped(PID, IN1.replace("20260101|20261231", "20261231|20260101"), event="ADT^A08")
+    plan = only(result, "Coverage")
+    assert "period" not in plan and plan["subscriberId"] and not validate(plan)
+    assert {"2026-12-31", "2026-01-01"} <= set(kept_values(plan).values())
+    (finding,) = [one for one in warnings(result) if "ends before it begins" in one.text]
+    assert str(finding.where).startswith("IN1[1]-13") or str(finding.where).startswith("IN1-13"), finding.where
+    assert only(mapped(PID, IN1, event="ADT^A08"), "Coverage")["period"] == {"start": "2026-01-01", "end": "2026-12-31"}

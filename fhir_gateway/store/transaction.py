@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cached_property
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, TypeVar
 
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.store import history
@@ -25,6 +25,22 @@ from fhir_gateway.store.search import Page, SearchQuery, labels, page
 from fhir_gateway.store.stored import Stored
 from fhir_gateway.store.work import Work
 
+T = TypeVar("T")
+
+
+class lazy(Generic[T]):
+    """An attribute made when it is first asked for. `functools.cached_property` takes a lock each time, and a transaction belongs to one thread."""
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        self._make = make
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, holder: Any, _owner: type) -> T:
+        made = holder.__dict__[self._name] = self._make(holder)
+        return made
+
 
 class Transaction:
     """resources, keys, inbox, codes, cases, identities, outbox, partners, payers, shares, audit: see the class of each, made when it is first asked for.
@@ -36,47 +52,47 @@ class Transaction:
         self.principal = principal
         self._payer = principal.role == "payer"
 
-    @cached_property
+    @lazy
     def resources(self) -> Resources:
         return PayerResources(self._work, self.principal) if self._payer else Resources(self._work, self.principal)
 
-    @cached_property
+    @lazy
     def keys(self) -> Keys:
         return NoKeys(self._work) if self._payer else Keys(self._work)
 
-    @cached_property
+    @lazy
     def inbox(self) -> Inbox:
         return Inbox(self._work, self.principal)
 
-    @cached_property
+    @lazy
     def codes(self) -> Codes:
         return Codes(self._work)
 
-    @cached_property
+    @lazy
     def cases(self) -> Cases:
         return Cases(self._work, self.principal)
 
-    @cached_property
+    @lazy
     def identities(self) -> Identities:
         return Identities(self._work, scope(self.principal))
 
-    @cached_property
+    @lazy
     def outbox(self) -> Outbox:
         return Outbox(self._work)
 
-    @cached_property
+    @lazy
     def partners(self) -> Partners:
         return Partners(self._work)
 
-    @cached_property
+    @lazy
     def shares(self) -> Shares:
         return Shares(self._work, self.principal)
 
-    @cached_property
+    @lazy
     def payers(self) -> Payers:
         return Payers(self._work)
 
-    @cached_property
+    @lazy
     def audit(self) -> Audit:
         return Audit(self._work, self.principal)
 

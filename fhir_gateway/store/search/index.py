@@ -60,6 +60,8 @@ class _Compiled:
 
     def made(self, elements: list[Any]) -> Iterable[tuple[Any, ...]]:
         """The values of what `get` has got."""
+        if len(elements) == 1:
+            return dict.fromkeys(self.kind.values(elements[0]))
         return dict.fromkeys(value for element in elements for value in self.kind.values(element))
 
     def values(self, elements: list[Any], type: str) -> Iterator[tuple[Kind, str, Iterable[tuple[Any, ...]]]]:
@@ -150,10 +152,7 @@ class SearchIndex:
         n = 0
         type, elements_of = resource["resourceType"], resource.keys()
         for compiled in (*self._compiled.get("Resource", ()), *self._compiled.get(type, ())):
-            if compiled.begins and elements_of.isdisjoint(compiled.begins):
-                continue
-            elements = compiled.get(resource)
-            if not elements:
+            if (compiled.begins and elements_of.isdisjoint(compiled.begins)) or not (elements := compiled.get(resource)):
                 continue
             for kind, name, values in compiled.values(elements, type):
                 rows = found.setdefault(kind.table, [])

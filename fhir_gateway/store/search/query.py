@@ -152,7 +152,10 @@ def during(query: SearchQuery, code: str, span: Range, index: SearchIndex | None
 
 def at_home(query: SearchQuery, base: str) -> SearchQuery:
     """The query with references that name a resource by its whole address under `base` read as those of this server (3.1.1.4.12)."""
-    return replace(query, conditions=tuple(_at_home(one, f"{base}/") for one in query.conditions)) if base else query
+    if not base:
+        return query
+    conditions = tuple(_at_home(one, f"{base}/") for one in query.conditions)
+    return query if all(now is before for now, before in zip(conditions, query.conditions, strict=True)) else replace(query, conditions=conditions)
 
 
 def _at_home(asked: Narrowing, base: str) -> Narrowing:

@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL, make_url
 
 from fhir_gateway.store.errors import ConflictError, DatabaseUrlError
 from fhir_gateway.store.fairlock import FairLock, lock_for
-from fhir_gateway.store.kept import KeptConnections, is_kept
+from fhir_gateway.store.kept import KeptConnections
 
 WAIT_SECONDS: Final = 30.0
 """How long a writer waits for others before it gives up."""
@@ -94,12 +94,7 @@ def _sqlite(address: URL, pool_size: int) -> Engine:
         cursor.execute("PRAGMA temp_store=MEMORY")
         cursor.close()
 
-    def begin(connection: Connection) -> None:
-        if not is_kept(connection):
-            connection.exec_driver_sql("BEGIN")
-
     event.listen(engine, "connect", configure)
-    event.listen(engine, "begin", begin)
     return engine
 
 

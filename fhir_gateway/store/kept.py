@@ -18,12 +18,6 @@ from sqlalchemy.exc import OperationalError
 from fhir_gateway.store.errors import StepsSpentError
 
 STRIDE: Final = 1_000
-_KEPT: Final = "kept"
-
-
-def is_kept(connection: Connection) -> bool:
-    """Does a connection begin and end by itself?"""
-    return bool(connection.get_execution_options().get(_KEPT))
 
 
 class KeptConnections:
@@ -72,7 +66,7 @@ class KeptConnections:
         try:
             return self._free.pop()  # the one used last: its pages are still at hand
         except IndexError:
-            return self._engine.connect().execution_options(**{_KEPT: True})
+            return self._engine.connect()
 
     def _give_back(self, connection: Connection, raw: sqlite3.Connection) -> None:
         try:

@@ -55,6 +55,7 @@ class Prepared:
         kinds = enumerate(column.type._cached_result_processor(dialect, None) for column in compiled._result_columns)
         self._converted: tuple[tuple[int, Convert], ...] = tuple((n, convert) for n, convert in kinds if convert is not None)
         self._texts: dict[tuple[int, ...], Text] = {}
+        self._plain = None if self._lists or self._positions is None else tuple((name, self._binds.get(name)) for name in self._positions)
 
     @staticmethod
     def possible(compiled: SQLCompiler) -> bool:
@@ -71,9 +72,9 @@ class Prepared:
 
     def takes(self, connection: Connection, values: Mapping[str, Any] | None) -> bool:
         """A list with nothing in it, or with very much, is better left to SQLAlchemy, and so is what somebody listens to."""
-        return not connection.dispatch.before_cursor_execute and all(
-            0 < len((values or self._defaults)[name] or ()) <= _SIZES[-1] for name in self._lists
-        )
+        if connection._has_events:
+            return False
+        return not self._lists or all(0 < len((values or self._defaults)[name] or ()) <= _SIZES[-1] for name in self._lists)
 
     def run(self, connection: Connection, values: Mapping[str, Any] | None) -> Result[Any] | Changed:
         """Every row, or how many rows changed. Raises as SQLAlchemy does."""
@@ -113,6 +114,8 @@ class Prepared:
 
     def _given(self, values: Mapping[str, Any] | None) -> tuple[str, Any]:
         bound = {**self._defaults, **values} if values else dict(self._defaults)
+        if self._plain is not None:
+            return self._source, tuple([bound[name] if convert is None else convert(bound[name]) for name, convert in self._plain])
         for name, convert in self._binds.items():
             bound[name] = [convert(one) for one in bound[name]] if name in self._lists else convert(bound[name])
         sizes = []

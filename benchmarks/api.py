@@ -20,21 +20,25 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from benchmarks.steady import Ask, rate
 from fhir_gateway.validation import encode
 from tests.server import Server, free_port
 
 FEW = 1_000
 ROUNDS = 200
+BLOCK, BLOCKS = 200, 5
+STALE = 3.0
 HEADERS = {"Content-Type": "application/fhir+json", "Accept": "application/fhir+json"}
 
 
 class Cost(NamedTuple):
-    """One request at one server holding so many ServiceRequests, in seconds."""
+    """One kind of request at one server holding so many ServiceRequests. median: seconds, asked in turn. rate: requests a second, without a pause."""
 
     what: str
     server: str
     held: int
     median: float
+    rate: float
 
 
 def order(number: int) -> dict[str, Any]:
@@ -74,18 +78,27 @@ def measure() -> Iterator[Cost]:
             bases["SEKMET"] = running.enter_context(_served("sekmet.main:app_factory", {"SEKMET_DB": f"{folder}/sekmet.db"}, factory=True))
         clients = {name: running.enter_context(Client(base)) for name, base in bases.items()}
         ids: dict[str, list[str]] = {name: [] for name in bases}
-
-        def create(name: str, body: bytes) -> None:
-            ids[name].append(clients[name].asks("POST", "/ServiceRequest", body, wanted=201).partition("/_history")[0].rpartition("/")[2])
-
         orders = [encode(order(number)) for number in range(FEW)]
-        yield from _turns("create", list(bases), lambda name, n: create(name, orders[n]), FEW)
-        yield from _turns("read by id", list(bases), lambda name, n: clients[name].asks("GET", f"/ServiceRequest/{ids[name][n]}"), ROUNDS)
-        searching = [name for name in bases if name != "floor"]
+
+        def create(name: str, n: int) -> None:
+            location = clients[name].asks(Ask("POST", "/ServiceRequest", orders[n], 201)).headers["Location"]
+            ids[name].append(location.partition("/_history")[0].rpartition("/")[2])
+
+        yield from _costs("create", bases, create, FEW, lambda _, n: Ask("POST", "/ServiceRequest", encode(order(FEW + n)), 201), BLOCK)
+
+        def read(name: str, n: int) -> Ask:
+            return Ask("GET", f"/ServiceRequest/{ids[name][n % FEW]}")
+
+        yield from _costs("read by id", bases, lambda name, n: clients[name].asks(read(name, n)), ROUNDS, read, BLOCK)
+        searching = {name: base for name, base in bases.items() if name != "floor"}
         for what, query in SEARCHES.items():
-            yield from _turns(what, searching, partial(_found, clients, query), ROUNDS)
-        bundles = [encode(bundle(number)) for number in range(20)]
-        yield from _turns("transaction of 20", list(bases), lambda name, n: clients[name].asks("POST", "", bundles[n]), 20)
+            ask = partial(_search, query)
+            yield from _costs(what, searching, partial(_found, clients, ask), ROUNDS, ask, BLOCK)
+
+        def transaction(_: str, n: int) -> Ask:
+            return Ask("POST", "", encode(bundle(n)))
+
+        yield from _costs("transaction of 20", bases, lambda name, n: clients[name].asks(transaction(name, n)), 20, transaction, 10)
 
 
 class Client:
@@ -95,6 +108,8 @@ class Client:
         address = urlsplit(base)
         self._path = address.path
         self._connection = HTTPConnection(str(address.hostname), address.port, timeout=60)
+        self._asked = 0.0
+        self.found = b""
 
     def __enter__(self) -> Client:
         return self
@@ -102,25 +117,25 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def asks(self, method: str, path: str, body: bytes | None = None, wanted: int = 200) -> str:
-        """The Location of the answer, which is read to its end."""
-        answer = self._asked(method, path, body, wanted)[1]
-        return answer.headers.get("Location", "")
-
-    def found(self, path: str) -> bytes:
-        """The answer's body."""
-        return self._asked("GET", path, None, 200)[0]
-
-    def _asked(self, method: str, path: str, body: bytes | None, wanted: int) -> tuple[bytes, HTTPResponse]:
-        self._connection.request(method, self._path + path, body, HEADERS)
+    def asks(self, ask: Ask) -> HTTPResponse:
+        """The answer, read to its end: `found` is its body."""
+        if time.monotonic() - self._asked > STALE:
+            self._connection.close()  # the server ends a connection that is silent for five seconds; the next request opens another
+        self._connection.request(ask.method, self._path + ask.path, ask.body or None, HEADERS)
         answer = self._connection.getresponse()
-        content = answer.read()
-        assert answer.status == wanted, content[:500]
-        return content, answer
+        self.found = answer.read()
+        self._asked = time.monotonic()
+        assert answer.status == ask.wanted, self.found[:500]
+        return answer
 
 
-def _found(clients: Mapping[str, Client], query: str, name: str, number: int) -> None:
-    assert clients[name].found(query.format(number)).count(b'"fullUrl"') == 1
+def _search(query: str, _name: str, number: int) -> Ask:
+    return Ask("GET", query.format(number % FEW))
+
+
+def _found(clients: Mapping[str, Client], ask: Callable[[str, int], Ask], name: str, number: int) -> None:
+    clients[name].asks(ask(name, number))
+    assert clients[name].found.count(b'"fullUrl"') == 1
 
 
 SEARCHES = {
@@ -129,14 +144,21 @@ SEARCHES = {
 }
 
 
-def _turns(what: str, servers: list[str], ask: Callable[[str, int], object], rounds: int) -> Iterator[Cost]:
-    spent: dict[str, list[float]] = {name: [] for name in servers}
+def _costs(
+    what: str, bases: Mapping[str, str], once: Callable[[str, int], object], rounds: int, ask: Callable[[str, int], Ask], block: int
+) -> Iterator[Cost]:
+    """In turn first, then in blocks, which take turns as well."""
+    spent: dict[str, list[float]] = {name: [] for name in bases}
     for number in range(rounds):
-        for name in servers:
+        for name in bases:
             began = time.perf_counter()
-            ask(name, number)
+            once(name, number)
             spent[name].append(time.perf_counter() - began)
-    return (Cost(what, name, FEW, statistics.median(times)) for name, times in spent.items())
+    rates: dict[str, list[float]] = {name: [] for name in bases}
+    for start in range(rounds, rounds + BLOCKS * block, block):
+        for name, base in bases.items():
+            rates[name].append(rate(base, [ask(name, number) for number in range(start, start + block)]))
+    return (Cost(what, name, FEW, statistics.median(spent[name]), statistics.median(rates[name])) for name in bases)
 
 
 @contextmanager

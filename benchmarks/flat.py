@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from benchmarks.api import SEARCHES, Client, order
+from benchmarks.steady import Ask
 from fhir_gateway.security.principal import GATEWAY
 from fhir_gateway.store import Store
 from fhir_gateway.store.ids import new_id
@@ -71,7 +72,7 @@ def _asked(client: Client, what: str, ids: list[str]) -> Iterator[float]:
         number = chance.randrange(len(ids))
         path = f"/ServiceRequest/{ids[number]}" if what == "read by id" else SEARCHES[what].format(number)
         began = time.perf_counter()
-        body = client.found(path)
+        client.asks(Ask("GET", path))
         yield time.perf_counter() - began
-        found = json.loads(body)
+        found = json.loads(client.found)
         assert found.get("id") == ids[number] or [entry["resource"]["id"] for entry in found["entry"]] == [ids[number]]

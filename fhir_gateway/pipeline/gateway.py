@@ -297,7 +297,7 @@ class Gateway:
 
     def read(self, principal: Principal, type: str, id: str) -> Stored:
         """The current version."""
-        with translated(), self.store.snapshot(principal) as tx:
+        with translated(), self.store.glance(principal) as tx:
             stored = writes.read(tx, type, id)
         self._audit(principal, "read", type, id)
         return stored
@@ -351,10 +351,10 @@ class Gateway:
     ) -> Json:
         """A searchset Bundle; `base` is what its links are built from. Unknown parameters are refused, or named and ignored when lenient.
 
-        type: "" for a search over several. patient: id of the Patient whose compartment alone is searched; type "*" for all of it.
-        steps: as for `Store.snapshot`, which see.
+        type: "" for a search over several. patient: id of the Patient whose compartment alone is searched; type "*" for all of it. steps: for a search that
+        takes one query, what it may take of the database (`Store.glance`).
         """
-        with translated(), self.store.snapshot(principal, steps) as tx:
+        with translated(), self.store.snapshot(principal) if steps is None else self.store.glance(principal, steps) as tx:
             if type not in ("", "*"):
                 found = searched(tx, type, pairs, base, self.settings, lenient=lenient, patient=patient)
             else:

@@ -22,6 +22,7 @@ from fhir_gateway.pipeline.looks import Looks, looks_of, shown
 from fhir_gateway.pipeline.patches import KINDS
 from fhir_gateway.pipeline.results import Written
 from fhir_gateway.rest import answers, requests
+from fhir_gateway.security.principal import Principal
 from fhir_gateway.security.request import principal_of
 from fhir_gateway.store import Stored
 from fhir_gateway.store.errors import StepsSpentError
@@ -96,9 +97,11 @@ async def run_brief(request: Request, work: Callable[[], Result]) -> Result:
     return work() if gateway_of(request).store.dialect == "sqlite" else await run(request, work)
 
 
-async def run_searching(request: Request, pairs: Sequence[tuple[str, str]], work: Callable[[int | None], Result]) -> Result:
-    """A search, given what it may take of the database: a plain one is tried at once, as `run_brief` does, and left to a thread when it turns out to take long."""
-    if gateway_of(request).store.dialect == "sqlite" and all(_PLAIN.fullmatch(name) for name, _ in pairs):
+async def run_searching(request: Request, principal: Principal, pairs: Sequence[tuple[str, str]], work: Callable[[int | None], Result]) -> Result:
+    """A search, given what it may take of the database: a plain one is one query, tried at once as in `run_brief`, and left to a thread when it takes long.
+    A payer's takes several.
+    """
+    if gateway_of(request).store.dialect == "sqlite" and principal.role != "payer" and all(_PLAIN.fullmatch(name) for name, _ in pairs):
         with suppress(StepsSpentError):
             return work(_BRIEF_STEPS)
     return await run(request, lambda: work(None))

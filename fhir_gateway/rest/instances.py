@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from fhir_gateway.errors import NotFoundError
 from fhir_gateway.rest import answers, binary, requests
 from fhir_gateway.rest.common import LookedRoute, form_of, gateway_of, known, legal, one, patch_body, run, run_brief, wrote
 from fhir_gateway.security.request import principal_of
@@ -49,8 +50,9 @@ async def vread(request: Request, type: str, id: str, version: str) -> Response:
     known(type)
     legal(type, id)
     gateway = gateway_of(request)
-    number = int(version) if version.isdecimal() and len(version) < 10 else 0
-    return _shown(request, await run(request, lambda: gateway.vread(principal, type, id, number)))
+    if not version.isdecimal() or len(version) > 9:
+        raise NotFoundError(f"There is no {type}/{id} in a version of that form; versions are numbers")
+    return _shown(request, await run(request, lambda: gateway.vread(principal, type, id, int(version))))
 
 
 def _shown(request: Request, stored: Stored) -> Response:

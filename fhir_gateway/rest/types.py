@@ -41,7 +41,7 @@ async def search(request: Request, type: str) -> Response:
     def searched(steps: int | None) -> Json:
         return gateway.search(principal, type, pairs, base, lenient=lenient, steps=steps)
 
-    return answers.answer(await run_searching(request, pairs, searched))
+    return answers.answer(await run_searching(request, principal, pairs, searched))
 
 
 @router.post("/fhir/{type}", summary="Create")

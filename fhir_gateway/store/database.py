@@ -73,12 +73,22 @@ class Store:
             work.flush()
 
     @contextmanager
-    def snapshot(self, principal: Principal, steps: int | None = None) -> Iterator[Transaction]:
-        """One unchanging view of the database; writes raise ReadOnlyError.
+    def snapshot(self, principal: Principal) -> Iterator[Transaction]:
+        """One unchanging view of the database; writes raise ReadOnlyError."""
+        with self._database.read() as connection:
+            yield Transaction(Work(connection, self.dialect, None), principal)
 
-        steps: on the embedded database, what may be taken of SQLite's machine (some 20,000 are a millisecond). Raises StepsSpentError beyond.
+    @contextmanager
+    def glance(self, principal: Principal, steps: int | None = None) -> Iterator[Transaction]:
+        """A snapshot for what takes one query: a read by id, a page of a plain search. A payer, whose view takes several, gets a whole one.
+
+        steps: on the embedded database, what the query may take of SQLite's machine (some 20,000 are a millisecond). Raises StepsSpentError beyond.
         """
-        with self._database.read(steps) as connection:
+        if principal.role == "payer":
+            with self.snapshot(principal) as tx:
+                yield tx
+            return
+        with self._database.glance(steps) as connection:
             yield Transaction(Work(connection, self.dialect, None), principal)
 
     def run(self, principal: Principal, now: datetime, work: Callable[[Transaction], T]) -> T:

@@ -61,10 +61,16 @@ class Database:
             self._writers.release()
 
     @contextmanager
-    def read(self, steps: int | None = None) -> Iterator[Connection]:
-        """A connection that sees one unchanging state of the database. steps: what may be taken of SQLite's machine; StepsSpentError beyond."""
+    def glance(self, steps: int | None) -> Iterator[Connection]:
+        """A connection for one query. steps: what it may take of SQLite's machine; StepsSpentError beyond."""
+        with self.read() if self._kept is None else self._kept.glance(steps) as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection that sees one unchanging state of the database."""
         if self._kept is not None:
-            with self._kept.begun("BEGIN") if steps is None else self._kept.brief(steps) as connection:
+            with self._kept.begun("BEGIN") as connection:
                 yield connection
             return
         with self.engine.connect() as connection:

@@ -28,19 +28,25 @@ class KeptConnections:
         self._free: deque[Connection] = deque()
 
     @contextmanager
-    def brief(self, steps: int) -> Iterator[Connection]:
-        """As `begun("BEGIN")` for what takes no more than so many steps of SQLite's machine altogether, give or take `STRIDE`. Raises StepsSpentError beyond."""
-        with self.begun("BEGIN") as connection:
-            raw: Any = connection.connection.dbapi_connection
+    def glance(self, steps: int | None) -> Iterator[Connection]:
+        """A connection for one query, which sees one state without a transaction around it.
+
+        steps: what it may take of SQLite's machine, give or take `STRIDE`. Raises StepsSpentError beyond.
+        """
+        connection = self._take()
+        raw: Any = connection.connection.dbapi_connection
+        if steps is not None:
             raw.set_progress_handler(_Budget(steps).stop, STRIDE)
-            try:
-                yield connection
-            except OperationalError as fault:
-                if getattr(fault.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
-                    raise StepsSpentError(f"more than {steps} steps") from None
-                raise
-            finally:
+        try:
+            yield connection
+        except OperationalError as fault:
+            if getattr(fault.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+                raise StepsSpentError(f"more than {steps} steps") from None
+            raise
+        finally:
+            if steps is not None:
                 raw.set_progress_handler(None, 0)
+            self._give_back(connection, raw)
 
     @contextmanager
     def begun(self, how: Literal["BEGIN", "BEGIN IMMEDIATE"]) -> Iterator[Connection]:

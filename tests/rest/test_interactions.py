@@ -115,6 +115,7 @@ def test_read_and_vread(api: Api) -> None:
     assert decode(response.content) == second and response.headers["etag"] == 'W/"2"'
     assert decode(api.get(f"{here}/_history/1").content) == made
     assert api.get(f"{here}/_history/1").headers["etag"] == 'W/"1"'
+    assert "versions are numbers" in issues(api.get(f"{here}/_history/x"))[0]["diagnostics"]
     for path in (f"{here}/_history/3", f"{here}/_history/x", f"{here}/_history/0", "/fhir/Patient/nobody", "/fhir/Nothing/1"):
         assert api.get(path).status_code == 404 and issues(api.get(path)), path
 

@@ -66,9 +66,11 @@ def test_a_writer_that_cannot_begin_leaves_a_connection_that_can(database: Datab
 
 def test_brief_work_is_ended_when_it_takes_more_and_not_before(database: Database) -> None:
     for _ in range(30):  # what earlier executions took does not count
-        with database.read(20_000) as connection:
+        with database.glance(20_000) as connection:
             assert connection.execute(text(COUNT.format(100))).scalar_one() == 100
-    with pytest.raises(StepsSpentError), database.read(20_000) as connection:
+    with pytest.raises(StepsSpentError), database.glance(20_000) as connection:
         connection.execute(text(COUNT.format(1_000_000)))
-    with database.read() as connection:
+    with pytest.raises(OperationalError, match="nowhere"), database.glance(20_000) as connection:
+        connection.execute(text("SELECT 1 FROM nowhere"))
+    with database.glance(None) as connection:
         assert connection.execute(text(COUNT.format(100_000))).scalar_one() == 100_000

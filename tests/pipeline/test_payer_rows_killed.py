@@ -6,11 +6,11 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from sqlalchemy import event, text
+from sqlalchemy import Connection, text
 
 from fhir_gateway.coverage.payer import read
 from fhir_gateway.errors import GatewayError
@@ -64,24 +64,20 @@ def killed(fresh: Gateway, act: Act, commit: int, *, after: bool) -> bool:
 
 
 def _armed(gateway: Gateway, commit: int, after: bool) -> None:
-    engine = gateway.store._database.engine
-    writes: list[bool] = []
+    database = gateway.store._database
+    begin, writes = database.write, [0]
 
-    def noted(connection: Any) -> None:
-        if connection.get_execution_options().get("writes"):
-            writes.append(True)
-            if len(writes) == commit and not after:
+    @contextmanager
+    def write() -> Iterator[Connection]:
+        with begin() as connection:
+            yield connection
+            writes[0] += 1
+            if writes[0] == commit and not after:
                 os.kill(os.getpid(), signal.SIGKILL)
-
-    commits = engine.dialect.do_commit
-
-    def done(connection: Any) -> None:
-        commits(connection)
-        if len(writes) == commit and after:
+        if writes[0] == commit and after:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    event.listen(engine, "commit", noted)
-    engine.dialect.do_commit = done  # type: ignore[method-assign]
+    database.write = write  # type: ignore[method-assign]
 
 
 def case(told: Told) -> None:

@@ -7,7 +7,7 @@ PostgreSQL: READ COMMITTED for writers, who lock what they change; REPEATABLE RE
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,11 +60,9 @@ class Database:
         finally:
             self._writers.release()
 
-    @contextmanager
-    def glance(self, steps: int | None) -> Iterator[Connection]:
+    def glance(self, steps: int | None) -> AbstractContextManager[Connection]:
         """A connection for one query. steps: what it may take of SQLite's machine; StepsSpentError beyond."""
-        with self.read() if self._kept is None else self._kept.glance(steps) as connection:
-            yield connection
+        return self.read() if self._kept is None else self._kept.glance(steps)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -13,6 +13,17 @@ from tests.server import Server
 ROOT: Final = DOCS.parent
 SENT: Final = "-d @fixtures/fhir/referral.json -H 'Content-Type: application/fhir+json'"
 ORDER: Final = "identifier=urn:oid:2.16.840.1.113883.19.5.1.9|REF-2026-0900"
+_JSON: Final = "-H 'Content-Type: application/fhir+json'"
+_PATIENT: Final = '{"resourceType": "Patient", "id": "ines", "name": [{"family": "Marlowe"}], "birthDate": "1961-03-02"}'
+_COVERAGE: Final = (
+    '{"resourceType": "Coverage", "id": "plan", "status": "active", "subscriberId": "M-554321", "beneficiary": {"reference": "Patient/ines"},'
+    ' "period": {"start": "2026-01-01"}, "payor": [{"display": "Example Managed Care"}]}'
+)
+_QUESTION: Final = (
+    '{"resourceType": "CoverageEligibilityRequest", "status": "active", "purpose": ["benefits", "auth-requirements"], "created": "2026-09-10",'
+    ' "servicedDate": "2026-10-01", "patient": {"reference": "Patient/ines"}, "insurer": {"display": "Example Managed Care"},'
+    ' "insurance": [{"coverage": {"reference": "Coverage/plan"}}]}'
+)
 PAGES: Final = {
     "referrer.md": (
         f"curl -s {SENT} -H 'Prefer: return=minimal' 'BASE?_pretty=true'",
@@ -29,6 +40,13 @@ PAGES: Final = {
         " -H 'Prefer: return=minimal' -i BASE/Patient/{patient} | grep -iE '^(HTTP|etag|location)'",
         'curl -s -X PUT -d \'{"resourceType": "Patient", "id": "{patient}"}\' -H \'Content-Type: application/fhir+json\' -H \'If-Match: W/"1"\''
         " 'BASE/Patient/{patient}?_pretty=true'",
+    ),
+    "payer.md": (
+        f"curl -s -X PUT -d '{_PATIENT}' {_JSON} -o /dev/null -w '%{{http_code}}\\n' BASE/Patient/ines",
+        f"curl -s -X PUT -d '{_COVERAGE}' {_JSON} -o /dev/null -w '%{{http_code}}\\n' BASE/Coverage/plan",
+        f"curl -s -d '{_QUESTION}' {_JSON} 'BASE/CoverageEligibilityRequest/$submit?_pretty=true'",
+        "curl -s 'BASE/CoverageEligibilityResponse?patient=ines&_elements=outcome,request&_pretty=true'",
+        f"curl -s -d '{_QUESTION.replace('benefits', 'benefit').replace('09-10', '09-31')}' {_JSON} 'BASE/CoverageEligibilityRequest/$submit?_pretty=true'",
     ),
     "engineer.md": (
         f"curl -s {SENT} -o /dev/null -w '%{{http_code}}\\n' BASE",

@@ -2,19 +2,19 @@
 
 SQLAlchemy looks a statement up by its structure, binds, and describes the result anew at every execution, which costs more than most of our statements
 themselves. One that is one object of this program, executed again and again, is compiled by SQLAlchemy once; from then on only its values are
-converted, by SQLAlchemy's own types, and its rows are SQLAlchemy's own. Whatever is not such a statement goes the usual way.
+converted, by SQLAlchemy's own types, and its rows are tuples with names. Whatever is not such a statement goes the usual way.
 """
 
 from __future__ import annotations
 
 import re
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Executable, Result
-from sqlalchemy.engine import Dialect, IteratorResult
-from sqlalchemy.engine.result import SimpleResultMetaData
+from sqlalchemy import Connection, Executable
+from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase, ValuesBase
 from sqlalchemy.sql.selectable import SelectBase
@@ -40,6 +40,43 @@ class Changed(NamedTuple):
     rowcount: int
 
 
+class Found:
+    """The rows a statement found, read the ways our own code reads SQLAlchemy's results; every way may be used once or more."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self, rows: list[Any]) -> None:
+        self._rows = rows
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._rows)
+
+    def all(self) -> list[Any]:
+        """Every row."""
+        return self._rows
+
+    def first(self) -> Any:
+        """The first row, None when there is none."""
+        return self._rows[0] if self._rows else None
+
+    def one(self) -> Any:
+        """The only row. Raises ValueError when there are none or several."""
+        (row,) = self._rows
+        return row
+
+    def scalars(self) -> list[Any]:
+        """The first column of every row."""
+        return [row[0] for row in self._rows]
+
+    def scalar(self) -> Any:
+        """The first column of the first row, None when there is none."""
+        return self._rows[0][0] if self._rows else None
+
+    def scalar_one(self) -> Any:
+        """The first column of the only row. Raises ValueError when there are none or several."""
+        return self.one()[0]
+
+
 class Prepared:
     """One compiled statement. Not for one whose lists are rendered in a way of their own: see `possible`."""
 
@@ -50,8 +87,7 @@ class Prepared:
         self._defaults: dict[str, Any] = dict(compiled.construct_params(_check=False))
         self._binds: dict[str, Convert] = {name: convert for name, convert in compiled._bind_processors.items() if callable(convert)}
         self._positions = compiled.positiontup
-        self._names: Final = tuple(str(column.keyname) for column in compiled._result_columns)
-        self._described = SimpleResultMetaData(self._names)
+        self._row_type: Final = _row_type(tuple(str(column.keyname) for column in compiled._result_columns))
         kinds = enumerate(column.type._cached_result_processor(dialect, None) for column in compiled._result_columns)
         self._converted: tuple[tuple[int, Convert], ...] = tuple((n, convert) for n, convert in kinds if convert is not None)
         self._texts: dict[tuple[int, ...], Text] = {}
@@ -76,30 +112,28 @@ class Prepared:
             return False
         return not self._lists or all(0 < len((values or self._defaults)[name] or ()) <= _SIZES[-1] for name in self._lists)
 
-    def run(self, connection: Connection, values: Mapping[str, Any] | None) -> Result[Any] | Changed:
+    def run(self, connection: Connection, values: Mapping[str, Any] | None) -> Found | Changed:
         """Every row, or how many rows changed. Raises as SQLAlchemy does."""
         text, given = self._given(values)
-        cursor = connection.connection.cursor()
+        cursor: Any = driver(connection).cursor()
         try:
             cursor.execute(text, given)
-            if not self._names:
+            if self._row_type is None:
                 return Changed(cursor.rowcount)
             found = cursor.fetchall()
         except Exception as fault:  # noqa: BLE001 - SQLAlchemy itself tells the driver's faults from ours
             connection._handle_dbapi_exception(fault, text, given, cursor, None)
         finally:
             cursor.close()
-        if self._converted and found:
-            found = [self._row(row) for row in found]
-        return IteratorResult(self._described, iter(found))
+        return self._found(found)
 
-    def run_each(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Result[Any] | Changed:
+    def run_each(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Found | Changed:
         """As `run`, once for each of these rows, which have the same names and no lists. For a driver to which a statement costs no journey."""
-        cursor = connection.connection.cursor()
+        cursor: Any = driver(connection).cursor()
         given: Any = None
         found: list[Any] = []
         try:
-            if not self._names:
+            if self._row_type is None:
                 cursor.executemany(self._source, [self._given(row)[1] for row in rows])
                 return Changed(cursor.rowcount)
             for row in rows:
@@ -110,7 +144,7 @@ class Prepared:
             connection._handle_dbapi_exception(fault, self._source, given, cursor, None)
         finally:
             cursor.close()
-        return IteratorResult(self._described, iter([self._row(row) for row in found] if self._converted else found))
+        return self._found(found)
 
     def _given(self, values: Mapping[str, Any] | None) -> tuple[str, Any]:
         bound = {**self._defaults, **values} if values else dict(self._defaults)
@@ -143,16 +177,35 @@ class Prepared:
         self._texts[sizes] = made
         return made
 
-    def _row(self, row: Any) -> tuple[Any, ...]:
-        values = list(row)
-        for n, convert in self._converted:
-            values[n] = convert(values[n])
-        return tuple(values)
+    def _found(self, rows: list[Any]) -> Found:
+        if not rows:
+            return Found(rows)
+        made: list[Any] = []
+        for row in rows:
+            values = list(row)
+            for n, convert in self._converted:
+                values[n] = convert(values[n])
+            made.append(tuple.__new__(self._row_type, values))
+        return Found(made)
+
+
+def _row_type(names: tuple[str, ...]) -> Any:
+    """A tuple with these names, None for none. `_mapping` is what SQLAlchemy calls a row as a mapping."""
+    if not names:
+        return None
+    kind = namedtuple("Row", names, rename=True)  # type: ignore[misc] # the names are those of the statement at hand
+    return type("Row", (kind,), {"__slots__": (), "_mapping": property(kind._asdict)})
+
+
+def driver(connection: Connection) -> Any:
+    """The driver's own connection under a SQLAlchemy connection in use."""
+    held = connection._dbapi_connection
+    return connection.connection.dbapi_connection if held is None else held.dbapi_connection
 
 
 def run_many(connection: Connection, text: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """A statement in the driver's own style for each of these rows of plain values. Raises as SQLAlchemy does."""
-    cursor = connection.connection.cursor()
+    cursor: Any = driver(connection).cursor()
     try:
         cursor.executemany(text, rows)
     except Exception as fault:  # noqa: BLE001 - SQLAlchemy itself tells the driver's faults from ours

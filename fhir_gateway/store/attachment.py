@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, case, exists, lit
 
 from fhir_gateway.store import compartment, identities, tables
 from fhir_gateway.store.pairs import PairLookup
+from fhir_gateway.store.records import RECORDS
 from fhir_gateway.store.resources import COLUMNS, Resources, stored_of
 from fhir_gateway.store.stored import Stored, milliseconds
 from fhir_gateway.store.work import Work
@@ -77,7 +78,7 @@ def touched(work: Work, names: Sequence[tuple[str, str]]) -> list[str]:
     tasks = {id for type, id in names if type == "Task"}
     ids: set[str] = set()
     new = [begun for name in names if (begun := work.begun.get(name))]
-    older = [name for name in names if name[0] not in ("Patient", "Task") and name not in work.begun]
+    older = [name for name in names if name[0] in RECORDS and name not in work.begun]
     about = list(_ABOUT.rows(work, older, {"moment": milliseconds(work.now)}))
     patients.update(row.patient_id for row in about if row.patient_id)
     patients.update(begun.patient_id for begun in new if begun.patient_id)

@@ -113,18 +113,21 @@ class Resources:
             return mine
         if self._work.waiting(type, id) is not None:
             return None
+        if (seen := self._remembered((type, id))) is not None:
+            return seen
         row = self._work.execute(_READ[self._scope], {"type": type, "id": id, **self._values}).first()
-        return stored_of(row) if row else None
+        return self._remember(stored_of(row)) if row else None
 
     def read_many(self, references: Iterable[str]) -> dict[str, Stored]:
         """Current versions by `Type/id`; what does not exist (or is deleted, or invisible) is left out."""
         wanted = dict.fromkeys(references)
         written, waiting = self._work.written, self._work.waiting
         mine = {name: stored for name in wanted if (stored := written.get(_split(name))) and self._sees(stored)}
+        mine |= {name: stored for name in wanted if name not in mine and (stored := self._remembered(_split(name)))}
         found = {name: stored for name, stored in mine.items() if not stored.deleted}
         names = [pair for name in wanted if name not in mine and waiting(*(pair := _split(name))) is None]
         for row in _MANY[self._scope].rows(self._work, names, self._values):
-            stored = stored_of(row)
+            stored = self._remember(stored_of(row))
             if not stored.deleted:
                 found[stored.reference] = stored
         return found
@@ -221,6 +224,14 @@ class Resources:
             for query in _AS_OF[reach]:
                 found.update((row.id, stored_of(row)) for row in work.execute(query, values))
         return found
+
+    def _remembered(self, name: tuple[str, str]) -> Stored | None:
+        return self._work.seen.get(name) if self._scope == "everything" and self._work.remembers else None
+
+    def _remember(self, stored: Stored) -> Stored:
+        if self._scope == "everything" and self._work.remembers:
+            self._work.seen[stored.type, stored.id] = stored
+        return stored
 
     def _sees(self, stored: Stored) -> bool:
         """What this transaction wrote has an owner; of contributors, and of what is published, only the database knows."""

@@ -68,6 +68,8 @@ class Work:
         """Types of the resources this transaction has written."""
         self.written: dict[tuple[str, str], Stored] = {}
         """The latest version of each resource this transaction has written."""
+        self.seen: dict[tuple[str, str], Stored] = {}
+        """What this transaction has read as one who sees everything, and nobody can change meanwhile (`remembers`)."""
         self.begun: dict[tuple[str, str], Begun] = {}
         """Of the new resources of this transaction that are records, the row each has begun (`records`)."""
         self.cases: set[str] = set()
@@ -96,6 +98,11 @@ class Work:
     def writes(self) -> bool:
         """Is this a transaction (and not a snapshot)?"""
         return self._now is not None
+
+    @property
+    def remembers(self) -> bool:
+        """Does what was read stay so until this transaction writes it? Writers on SQLite are serial; on PostgreSQL a lock may have been waited for."""
+        return self.dialect == "sqlite" and self._now is not None
 
     def execute(self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None) -> CursorResult[Any]:
         """Run one statement as it is, without writing the waiting rows first."""

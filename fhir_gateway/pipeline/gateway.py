@@ -452,7 +452,7 @@ class Gateway:
 
     def _run(self, principal: Principal, work: Callable[[Transaction], Result]) -> Result:
         with translated():
-            return self.store.run(principal, self.clock(), work)
+            return self.store.run(principal, self.clock(), work, brief=True)
 
     def _refused(self, principal: Principal, what: str) -> tuple[int, bytes] | None:
         """The answer to a payer that sends what is not taken from payers, noted; None for anybody else."""

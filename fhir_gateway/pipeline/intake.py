@@ -44,6 +44,10 @@ def content_hash(raw: bytes) -> str:
     return hashlib.sha256(raw.replace(b"\r\n", b"\r").replace(b"\n", b"\r").strip(b"\r \x00")).hexdigest()
 
 
+BRIEF: Final = 8192
+"""Bytes of a message that others may wait for: more than nearly all have, and less than those with hundreds of results or a document."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """One message at the door. id: of the inbox row it will be kept in. kept: it may be kept there already."""
@@ -60,6 +64,11 @@ class Arrival:
     def now(cls, raw: bytes, channel: str, peer: str, at: datetime) -> Arrival:
         """A message that has just come in."""
         return cls(raw, channel, peer, at, new_id(), content_hash(raw))  # type: ignore[arg-type]  # the channel comes from the edge
+
+    @property
+    def brief(self) -> bool:
+        """Is it worked on in some milliseconds, so that others may share its transaction?"""
+        return len(self.raw) <= BRIEF
 
 
 UNKNOWN: Final = Header(sender="", control_id="", message_type="", version="", processing_id="", sent_at="", charset="")

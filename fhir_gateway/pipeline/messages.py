@@ -96,7 +96,7 @@ class V2Intake:
         return Told(v2.report(mapped), f"{edition(tables)}, by today's rules", 0)
 
     def _enhanced(self, arrival: Arrival, message: v2.Message, header: Header, mode: AckMode) -> Iterator[bytes]:
-        answer = self.store.run(_sender(header, arrival), arrival.at, lambda tx: self._commit(tx, arrival, message, header))
+        answer = self.store.run(_sender(header, arrival), arrival.at, lambda tx: self._commit(tx, arrival, message, header), brief=arrival.brief)
         if isinstance(answer, bytes):  # seen before and settled: the same answers again
             arrival_done, application = True, answer
         else:
@@ -121,7 +121,9 @@ class V2Intake:
         try:
             tables = self.codes.latest(self.site.sender or header.sender)
             mapped = self._mapped(message, tables)
-            return self.store.run(_sender(header, arrival), arrival.at, lambda tx: self._apply(tx, arrival, message, mapped, tables))
+            return self.store.run(
+                _sender(header, arrival), arrival.at, lambda tx: self._apply(tx, arrival, message, mapped, tables), brief=arrival.brief
+            )
         except Refused as refusal:
             return self._refuse(arrival, message, header, refusal.ack_code, refusal.findings, "refused")
         except ConflictError:

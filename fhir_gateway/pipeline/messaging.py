@@ -45,7 +45,7 @@ class MessageIntake(FhirIntake):
                 read_message(message)
                 check_number(len(message.given), self.settings.bundle_entries)
                 taken = message
-                return self.store.run(principal, arrival.at, lambda tx: self._apply(tx, arrival, base, taken))
+                return self.store.run(principal, arrival.at, lambda tx: self._apply(tx, arrival, base, taken), brief=arrival.brief)
         except GatewayError as fault:
             return self._refuse(arrival, principal, base, message, fault)
         except Exception as fault:  # noqa: BLE001 - whatever a message does to us, it is kept and answered

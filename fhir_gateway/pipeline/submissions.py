@@ -71,7 +71,7 @@ class BundleIntake(FhirIntake):
                 _check(bundle)
                 if bundle["type"] == "batch":
                     return self._batch(arrival, principal, base, bundle)
-                return self.store.run(principal, arrival.at, lambda tx: self._apply(tx, arrival, principal, base, bundle))
+                return self.store.run(principal, arrival.at, lambda tx: self._apply(tx, arrival, principal, base, bundle), brief=arrival.brief)
         except GatewayError as fault:
             return self._refuse(arrival, principal, bundle, fault)
         except Exception as fault:  # noqa: BLE001 - whatever a Bundle does to us, it is kept and answered

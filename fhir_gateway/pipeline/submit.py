@@ -56,7 +56,7 @@ class Submission:
             return next(one for one in tx.written() if one.type == enquiry.ANSWER and _answers(one, made.stored))
 
         with translated():
-            answer = self.store.run(principal, now, work)
+            answer = self.store.run(principal, now, work, brief=True)
         if answer.resource.get("outcome") == "queued" and self.carriers:
             self._at_once(answer)
             with translated(), self.store.snapshot(GATEWAY) as tx:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, tzinfo
 from typing import TypeVar
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from fhir_gateway.security.principal import GATEWAY, Principal
@@ -22,6 +23,7 @@ from fhir_gateway.store.records import RecordProjection
 from fhir_gateway.store.retry import ATTEMPTS, has_waited, is_transient, pause
 from fhir_gateway.store.search.index import SearchIndex
 from fhir_gateway.store.search.projection import SearchProjection
+from fhir_gateway.store.shared import AloneError, Company
 from fhir_gateway.store.statistics import Statistics
 from fhir_gateway.store.transaction import Transaction
 from fhir_gateway.store.work import Work
@@ -67,8 +69,7 @@ class Store:
     def transaction(self, principal: Principal, now: datetime) -> Iterator[Transaction]:
         """A write transaction: commits on normal exit (durably), rolls back on any exception. now: aware; the time of everything written."""
         with self._database.write() as connection:
-            work = Work(connection, self.dialect, now.astimezone(UTC), self._projections)
-            work.acts, work.shares = self._trail.waiting, self._shares
+            work = self._begun(connection, now)
             yield Transaction(work, principal)
             work.flush()
 
@@ -91,15 +92,22 @@ class Store:
         with self._database.glance(steps) as connection:
             yield Transaction(Work(connection, self.dialect, None), principal)
 
-    def run(self, principal: Principal, now: datetime, work: Callable[[Transaction], T]) -> T:
+    def run(self, principal: Principal, now: datetime, work: Callable[[Transaction], T], *, brief: bool = False) -> T:
         """`work` in a transaction, started over when another transaction was in the way. It must not do anything outside the transaction.
 
-        Raises ConflictError after the last try, and whatever `work` raises.
+        brief: it takes some milliseconds, so that others may do theirs in the same transaction (`store.shared`). Raises ConflictError after the last try,
+        and whatever `work` raises.
         """
+        shared = self._database.shared if brief else None
         for attempt in range(1, ATTEMPTS + 1):
             try:
+                if shared is not None:
+                    return shared.run(lambda connection, company: self._in_company(connection, company, principal, now, work))
                 with self.transaction(principal, now) as tx:
                     return work(tx)
+            except AloneError:
+                shared = None
+                continue
             except Exception as error:
                 if has_waited(error):
                     raise ConflictError("other writers held what this one needed for too long; nothing was written") from error
@@ -109,6 +117,18 @@ class Store:
                     raise ConflictError("other writers kept getting in the way; nothing was written") from error
             time.sleep(pause(attempt))
         raise AssertionError("unreachable")
+
+    def _begun(self, connection: Connection, now: datetime) -> Work:
+        work = Work(connection, self.dialect, now.astimezone(UTC), self._projections)
+        work.acts, work.shares = self._trail.waiting, self._shares
+        return work
+
+    def _in_company(self, connection: Connection, company: Company, principal: Principal, now: datetime, work: Callable[[Transaction], T]) -> T:
+        begun = self._begun(connection, now)
+        begun.types = company.types
+        result = work(Transaction(begun, principal))
+        begun.flush()
+        return result
 
     def audit_later(self, principal: Principal, action: str, type: str, id: str, at: datetime, detail: str = "") -> None:
         """Note an act that has no transaction of its own (a read); committed with others within a moment."""

@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL, make_url
 from fhir_gateway.store.errors import ConflictError, DatabaseUrlError
 from fhir_gateway.store.fairlock import FairLock, lock_for
 from fhir_gateway.store.kept import KeptConnections
+from fhir_gateway.store.shared import SharedTransactions
 
 WAIT_SECONDS: Final = 30.0
 """How long a writer waits for others before it gives up."""
@@ -31,10 +32,13 @@ class Database:
         self.dialect = address.get_backend_name()
         self._writers: FairLock | None = None
         self._kept: KeptConnections | None = None
+        self.shared: SharedTransactions | None = None
+        """Where brief writers share a transaction; None where each has a journey of its own to make anyway, and they don't wait for each other."""
         if self.dialect == "sqlite":
             self.engine = _sqlite(address, pool_size)
             self._writers = lock_for(str(address.database))
             self._kept = KeptConnections(self.engine)
+            self.shared = SharedTransactions(self.write, self._writers, WAIT_SECONDS)
         elif self.dialect == "postgresql":
             self.engine = _postgresql(address, pool_size)
         else:

@@ -42,6 +42,11 @@ class FairLock:
         self._owner = me  # handed over while giving up
         return True
 
+    @property
+    def mine(self) -> bool:
+        """Does this thread hold the lock?"""
+        return self._owner == threading.get_ident()
+
     def release(self) -> None:
         """Hand the lock on."""
         with self._mutex:

@@ -102,7 +102,7 @@ class Store:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 if shared is not None:
-                    return shared.run(lambda connection, company: self._in_company(connection, company, principal, now, work))
+                    return shared.run(lambda connection, company: self._in_company(connection, company, principal, now, work), self._database.write)
                 with self.transaction(principal, now) as tx:
                     return work(tx)
             except AloneError:

@@ -38,7 +38,7 @@ class Database:
             self.engine = _sqlite(address, pool_size)
             self._writers = lock_for(str(address.database))
             self._kept = KeptConnections(self.engine)
-            self.shared = SharedTransactions(self.write, self._writers, WAIT_SECONDS)
+            self.shared = SharedTransactions(self._writers, WAIT_SECONDS)
         elif self.dialect == "postgresql":
             self.engine = _postgresql(address, pool_size)
         else:

@@ -40,6 +40,7 @@ class Company:
 
 
 Do = Callable[[Connection, Company], T]
+Begin = Callable[[], AbstractContextManager[Connection]]
 
 
 class AloneError(Exception):
@@ -65,20 +66,19 @@ class _Ride(Generic[T]):
 
 
 class SharedTransactions:
-    """begin: a write transaction that commits when it is left, and is undone by an exception. writers: what it holds. wait: seconds a work waits for its
-    turn at most.
-    """
+    """writers: held by a write transaction. wait: seconds a work waits for its turn at most."""
 
-    def __init__(self, begin: Callable[[], AbstractContextManager[Connection]], writers: FairLock, wait: float) -> None:
-        self._begin, self._writers, self._wait = begin, writers, wait
+    def __init__(self, writers: FairLock, wait: float) -> None:
+        self._writers, self._wait = writers, wait
         self._mutex = threading.Lock()
         self._queue: deque[_Ride[Any]] = deque()
         self._led = False
 
-    def run(self, do: Do[T]) -> T:
+    def run(self, do: Do[T], begin: Begin) -> T:
         """What `do` returns, once it is committed. It is called on some thread of this process, in the context of the caller.
 
-        Raises what `do` raises, ConflictError when its turn does not come, AloneError when it has to be done again, RuntimeError inside a transaction.
+        begin: a write transaction that commits when it is left, and is undone by an exception. Raises what `do` raises, ConflictError when its turn
+        does not come, AloneError when it has to be done again, RuntimeError inside a transaction.
         """
         if self._writers.mine:
             raise RuntimeError("a write transaction inside another one on the same SQLite database would wait for itself")
@@ -96,13 +96,13 @@ class SharedTransactions:
                     raise ConflictError("other writers held the database for too long")
             mine.turn.acquire()  # it is being done, or is to lead, just now
         if mine.leads:
-            self._lead(mine)
+            self._lead(mine, begin)
         return mine.outcome()
 
-    def _lead(self, mine: _Ride[Any]) -> None:
+    def _lead(self, mine: _Ride[Any], begin: Begin) -> None:
         rides = [mine]
         try:
-            self._together(mine, rides)
+            self._together(mine, rides, begin)
         except BaseException as fault:
             for ride in rides[1:]:
                 ride.error = AloneError()
@@ -119,10 +119,10 @@ class SharedTransactions:
                 following.leads = True
                 following.turn.release()
 
-    def _together(self, mine: _Ride[Any], rides: list[_Ride[Any]]) -> None:
+    def _together(self, mine: _Ride[Any], rides: list[_Ride[Any]], begin: Begin) -> None:
         """Do the leader's work and that of whoever waits; who has been taken on is in `rides`. Raises what undid it all."""
         company = Company()
-        with self._begin() as connection:
+        with begin() as connection:
             raw = driver(connection)
             end = time.monotonic() + SECONDS
             mine.result = mine.do(connection, company)

@@ -152,7 +152,7 @@ def _in_process(gateway: Gateway, timed: list[str], filled: list[str], size: int
         with gateway.store.snapshot(STAFF) as tx:
             gateway.casework.guidance(tx, id, NOW, NOW)
 
-    yield _timed("read a resource by id", size, lambda n: gateway.read(STAFF, "ServiceRequest", any_case[n]))
+    yield _timed("read a resource by id", size, lambda n: gateway.fhir.read(STAFF, "ServiceRequest", any_case[n]))
     yield _timed("$completeness, as kept", size, lambda n: gateway.completeness(STAFF, any_case[n], None))
     yield _timed("$completeness, evaluated for another moment", size, lambda n: evaluated(timed[n % len(timed)]))
     yield _timed("judge a case and keep the answer", size, lambda n: judged(timed[n % len(timed)]))

@@ -52,7 +52,7 @@ def measure(members: int = MEMBERS, questions: int = QUESTIONS) -> Speed:
 
 
 def _question(gateway: Gateway, number: int, payer: str) -> dict[str, Any]:
-    patient = gateway.create(STAFF, "Patient", json.dumps({"resourceType": "Patient", "name": [{"family": f"Member{number}"}]}).encode(), None)
+    patient = gateway.fhir.create(STAFF, "Patient", json.dumps({"resourceType": "Patient", "name": [{"family": f"Member{number}"}]}).encode(), None)
     coverage = {
         "resourceType": "Coverage",
         "status": "active",
@@ -61,7 +61,7 @@ def _question(gateway: Gateway, number: int, payer: str) -> dict[str, Any]:
         "period": {"start": "2020-01-01"},
         "payor": [{"display": payer}],
     }
-    held = gateway.create(STAFF, "Coverage", encode(coverage), None)
+    held = gateway.fhir.create(STAFF, "Coverage", encode(coverage), None)
     return {
         "resourceType": "CoverageEligibilityRequest",
         "status": "active",

@@ -147,7 +147,7 @@ def _plain(outcome: Outcome) -> dict[str, Any]:
 def _open(opened: Gateway) -> list[Stored]:
     """Every open conflict's Task."""
     query = [("code", conflicts.CODE), ("status", conflicts.OPEN), ("_count", "1000")]
-    found = decode(encode(opened.search(STAFF, "Task", query, "")))
+    found = decode(encode(opened.fhir.search(STAFF, "Task", query, "")))
     names = [f"Task/{entry['resource']['id']}" for entry in found.get("entry", ())]
     with opened.store.snapshot(STAFF) as tx:
         return list(tx.resources.read_many(names).values())

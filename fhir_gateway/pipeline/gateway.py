@@ -5,17 +5,16 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from fhir_gateway.cases import chase
 from fhir_gateway.cases.evidence import walk
-from fhir_gateway.errors import GoneError, NotFoundError, UnreadableError
 from fhir_gateway.events import event
 from fhir_gateway.pages.letter import full_name, letter
-from fhir_gateway.pipeline import interactions, writes
+from fhir_gateway.pipeline import writes
 from fhir_gateway.pipeline.actions import Actions
 from fhir_gateway.pipeline.answerfiles import AnswerFiles
 from fhir_gateway.pipeline.authorising import Authorising
@@ -30,7 +29,6 @@ from fhir_gateway.pipeline.custody import Custody
 from fhir_gateway.pipeline.dryrun import DryRun
 from fhir_gateway.pipeline.forms import form_of
 from fhir_gateway.pipeline.intake import FHIR_TYPE, V2_TYPE
-from fhir_gateway.pipeline.linking import linked, ours
 from fhir_gateway.pipeline.messages import V2Intake
 from fhir_gateway.pipeline.messaging import MessageIntake
 from fhir_gateway.pipeline.operations import Operations
@@ -40,11 +38,9 @@ from fhir_gateway.pipeline.outgoing import Outgoing
 from fhir_gateway.pipeline.paperwork import Paperwork
 from fhir_gateway.pipeline.payerregister import PayerRegister
 from fhir_gateway.pipeline.payerview import Releases, closed, refusal
-from fhir_gateway.pipeline.preconditions import Expected
 from fhir_gateway.pipeline.replay import Replay
-from fhir_gateway.pipeline.results import RawMessage, Written
-from fhir_gateway.pipeline.search import matches, searched
-from fhir_gateway.pipeline.searchall import searched_over
+from fhir_gateway.pipeline.restful import RestfulInteractions
+from fhir_gateway.pipeline.results import RawMessage
 from fhir_gateway.pipeline.submissions import BundleIntake, sender_of
 from fhir_gateway.pipeline.submit import Submission
 from fhir_gateway.pipeline.translate import translated
@@ -106,6 +102,7 @@ class Gateway:
         self.operations = Operations(self.store, self.casework, settings, self.clock)
         self.authorising = Authorising(self.store, self.casework, self.clock, settings)
         self.releases = Releases(self.store, self.clock)
+        self.fhir = RestfulInteractions(self.store, self.casework, settings, self.clock)
         self.messaging = MessageIntake(self.store, self.casework, settings, self.clock)
         self.payers = PayerRegister(self.store, self.casework.payers, self.outgoing, settings, self.clock)
         self.store.knows_payers(self.payers.shown, settings.zone)
@@ -222,97 +219,6 @@ class Gateway:
         """A message for $process-message: HTTP status and the answer's bytes. A payer's is refused, as above."""
         return self._refused(principal, "$process-message") or self.messaging.receive(raw, principal, base)
 
-    def create(self, principal: Principal, type: str, raw: bytes, condition: str | None, base: str = "") -> Written:
-        """One new resource; with a condition only when nothing matches it. base: as of `_written`."""
-        resource = self._written(raw, type, base)
-        body = {key: value for key, value in resource.items() if key != "id"}
-
-        def work(tx: Transaction) -> Written:
-            self._check_references(tx, body, type)
-            made = writes.create_if_none(tx, body, condition) if condition else writes.create(tx, body)
-            return self._after(tx, made)
-
-        return self._run(principal, work)
-
-    def update(self, principal: Principal, type: str, id: str, raw: bytes, expected: Expected | None, base: str = "") -> Written:
-        """A new version of one resource, or its first under this id. base: as of `_written`."""
-        resource = self._written(raw, type, base)
-        if resource.get("id") != id:
-            raise UnreadableError("The id of the resource must be the id of the address", f"{type}.id")
-
-        def work(tx: Transaction) -> Written:
-            self._check_references(tx, resource, type)
-            return self._after(tx, writes.update(tx, resource, id, expected, create_allowed=self.settings.update_as_create))
-
-        return self._run(principal, work)
-
-    def update_where(self, principal: Principal, type: str, condition: str, raw: bytes, expected: Expected | None, base: str = "") -> Written:
-        """A new version of the one resource a condition means, or a new resource. base: as of `_written`."""
-        resource = self._written(raw, type, base)
-
-        def work(tx: Transaction) -> Written:
-            self._check_references(tx, resource, type)
-            return self._after(tx, interactions.update_where(tx, resource, condition, expected, create_allowed=self.settings.update_as_create))
-
-        return self._run(principal, work)
-
-    def patch(self, principal: Principal, type: str, id: str | None, condition: str, body: bytes, kind: str, expected: Expected | None) -> Written:
-        """A new version made of the current one. id: None for the one resource the condition means. kind: one of `patches.KINDS`."""
-
-        def work(tx: Transaction) -> Written:
-            made = interactions.patch(tx, type, id or interactions.meant(tx, type, condition), body, kind, expected)
-            self._check_references(tx, made.stored.resource, type)
-            return self._after(tx, made)
-
-        return self._run(principal, work)
-
-    def delete(self, principal: Principal, type: str, id: str, expected: Expected | None) -> None:
-        """Mark one resource deleted. Repeating it is no error."""
-        self._run(principal, lambda tx: self._delete(tx, type, id, expected))
-
-    def delete_where(self, principal: Principal, type: str, condition: str, expected: Expected | None) -> None:
-        """Mark the one resource a condition means deleted. None is no error."""
-
-        def work(tx: Transaction) -> None:
-            found = interactions.where(tx, type, condition)
-            if found is not None:
-                self._delete(tx, type, found.id, expected)
-
-        self._run(principal, work)
-
-    def _delete(self, tx: Transaction, type: str, id: str, expected: Expected | None) -> None:
-        if gone := writes.delete(tx, type, id, expected):
-            tx.audit.append("delete", type, id)
-            self.casework.after(tx, [gone], self.clock())
-
-    def history(self, principal: Principal, type: str, id: str, pairs: list[tuple[str, str]], base: str) -> Json:
-        """The history Bundle of one resource, of a type (id ""), or of everything (type "" too)."""
-        asked = interactions.History(type, id, base, pairs, self.settings.zone)
-        with translated(), self.store.snapshot(principal) as tx:
-            found = asked.bundle(tx, self.settings.page_size, self.settings.page_size_max)
-        self._audit(principal, "history", type, id)
-        for name in matches(found):
-            self._audit(principal, "found", *name)
-        return found
-
-    def read(self, principal: Principal, type: str, id: str) -> Stored:
-        """The current version."""
-        with translated(), self.store.glance(principal) as tx:
-            stored = writes.read(tx, type, id)
-        self._audit(principal, "read", type, id)
-        return stored
-
-    def vread(self, principal: Principal, type: str, id: str, version: int) -> Stored:
-        """One version."""
-        with translated(), self.store.snapshot(principal) as tx:
-            stored = tx.resources.vread(type, id, version)
-        if stored is None:
-            raise NotFoundError(f"There is no version {version} of {type}/{id[:64]}")
-        if stored.deleted:
-            raise GoneError(f"{type}/{id} was deleted in version {version}")
-        self._audit(principal, "vread", type, id)
-        return stored
-
     def raw_message(self, principal: Principal, inbox_id: str) -> RawMessage | None:
         """A kept message by its inbox id, None when there is none for this principal (ADR 0009)."""
         with self.store.snapshot(principal) as tx:
@@ -338,32 +244,6 @@ class Gateway:
         self._audit(principal, "questionnaire", "PlanDefinition", id)
         return form
 
-    def search(
-        self,
-        principal: Principal,
-        type: str,
-        pairs: list[tuple[str, str]],
-        base: str,
-        *,
-        lenient: bool = False,
-        patient: str | None = None,
-        steps: int | None = None,
-    ) -> Json:
-        """A searchset Bundle; `base` is what its links are built from. Unknown parameters are refused, or named and ignored when lenient.
-
-        type: "" for a search over several. patient: id of the Patient whose compartment alone is searched; type "*" for all of it. steps: for a search that
-        takes one query, what it may take of the database (`Store.glance`).
-        """
-        with translated(), self.store.snapshot(principal) if steps is None else self.store.glance(principal, steps) as tx:
-            if type not in ("", "*"):
-                found = searched(tx, type, pairs, base, self.settings, lenient=lenient, patient=patient)
-            else:
-                found = searched_over(tx, pairs, base, self.settings, lenient=lenient, patient=patient)
-        self._audit(principal, "search", type, detail=",".join(sorted({name for name, _ in pairs})))
-        for name in matches(found):
-            self._audit(principal, "found", *name)
-        return found
-
     def submit_eligibility(self, principal: Principal, raw: bytes) -> Stored:
         """The CoverageEligibilityResponse to a question. Raises UnreadableError, InvalidError."""
         return self.submission.submit(principal, writes.given_object(raw))
@@ -371,7 +251,8 @@ class Gateway:
     def check_coverage(self, principal: Principal, name: str) -> Json:
         """Ask the payer of a case now; its flat answer afterwards. Raises NotFoundError, ConflictError."""
         now = self.clock()
-        self._run(principal, lambda tx: self.casework.check(tx, name, now))
+        with translated():
+            self.store.run(principal, now, lambda tx: self.casework.check(tx, name, now), brief=True)
         return self.case(principal, name, None)
 
     def checks_due(self, principal: Principal, limit: int) -> list[str]:
@@ -395,7 +276,7 @@ class Gateway:
 
     def opinion(self, principal: Principal, id: str, raw: bytes) -> Stored:
         """Issue an opinion given as Parameters; the coordination Task afterwards. Raises InvalidError, TransitionError, NotFoundError."""
-        flat = self.opinions.issue_parameters(principal, f"ServiceRequest/{id}", self._given(raw, "Parameters"))
+        flat = self.opinions.issue_parameters(principal, f"ServiceRequest/{id}", writes.checked(writes.given_object(raw), "Parameters"))
         with translated(), self.store.snapshot(principal) as tx:
             case = tx.cases.get(f"ServiceRequest/{flat['case']['id']}")
             return writes.read(tx, "Task", case.task_id if case and case.task_id else "")
@@ -428,31 +309,6 @@ class Gateway:
         for identity in due:
             self.store.run(GATEWAY, now, partial(self.casework.reevaluate, service_request_id=identity, at=now))
         return len(due) + self.orphans.expire(limit)
-
-    def _given(self, raw: bytes, type: str) -> Json:
-        return writes.checked(writes.given_object(raw), type)
-
-    def _written(self, raw: bytes, type: str, base: str) -> Json:
-        """The resource of a write. base: our own address as the client used it; references under it are to what is held here, and are kept so."""
-        resource = self._given(raw, type)
-        return linked(resource, lambda text: ours(text, base)) if base and base.encode() in raw else resource
-
-    def _check_references(self, tx: Transaction, resource: Json, type: str) -> None:
-        if self.settings.strict_references:
-            writes.check_references(tx, [(type, resource)], {f"{type}/{resource['id']}"} if "id" in resource else set())
-
-    def _after(self, tx: Transaction, made: Written) -> Written:
-        tx.audit.append("create" if made.created else "update", made.stored.type, made.stored.id)
-        if not made.changed:
-            return made
-        after = self.casework.after(tx, [made.stored], self.clock())
-        if tx.principal.role == "payer":
-            return made  # a hint is about the case
-        return replace(made, hint=after.hints.get(made.stored.reference, ""))
-
-    def _run(self, principal: Principal, work: Callable[[Transaction], Result]) -> Result:
-        with translated():
-            return self.store.run(principal, self.clock(), work, brief=True)
 
     def _refused(self, principal: Principal, what: str) -> tuple[int, bytes] | None:
         """The answer to a payer that sends what is not taken from payers, noted; None for anybody else."""

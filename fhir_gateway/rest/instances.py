@@ -23,7 +23,7 @@ async def history(request: Request, type: str, id: str) -> Response:
     known(type)
     legal(type, id)
     gateway, pairs, base = gateway_of(request), requests.search_pairs(request), requests.base_of(request)
-    return answers.answer(await run(request, lambda: gateway.history(principal, type, id, pairs, base)))
+    return answers.answer(await run(request, lambda: gateway.fhir.history(principal, type, id, pairs, base)))
 
 
 @router.get("/fhir/{type}/{id}", summary="Read")
@@ -37,7 +37,7 @@ async def read(request: Request, type: str, id: str) -> Response:
         return binary.raw(request, raw)
     if type != "Binary":
         answers.check_accept(request)
-    stored = await (run if type == "Binary" else run_brief)(request, lambda: gateway.read(principal, type, id))
+    stored = await (run if type == "Binary" else run_brief)(request, lambda: gateway.fhir.read(principal, type, id))
     return _shown(request, stored)
 
 
@@ -52,7 +52,7 @@ async def vread(request: Request, type: str, id: str, version: str) -> Response:
     gateway = gateway_of(request)
     if not version.isdecimal() or len(version) > 9:
         raise NotFoundError(f"There is no {type}/{id} in a version of that form; versions are numbers")
-    return _shown(request, await run(request, lambda: gateway.vread(principal, type, id, int(version))))
+    return _shown(request, await run(request, lambda: gateway.fhir.vread(principal, type, id, int(version))))
 
 
 def _shown(request: Request, stored: Stored) -> Response:
@@ -70,7 +70,7 @@ async def update(request: Request, type: str, id: str) -> Response:
     known(type)
     gateway = gateway_of(request)
     body, expected, base = await binary.upload(request, type, id), requests.expected(request), requests.base_of(request)
-    return wrote(request, await run(request, lambda: gateway.update(principal, type, id, body, expected, base)))
+    return wrote(request, await run(request, lambda: gateway.fhir.update(principal, type, id, body, expected, base)))
 
 
 @router.patch("/fhir/{type}/{id}", summary="Patch: JSON Patch or JSON Merge Patch")
@@ -83,7 +83,7 @@ async def patch(request: Request, type: str, id: str) -> Response:
     gateway = gateway_of(request)
     expected = requests.expected(request)
     kind, body = await patch_body(request)
-    return wrote(request, await run(request, lambda: gateway.patch(principal, type, id, "", body, kind, expected)))
+    return wrote(request, await run(request, lambda: gateway.fhir.patch(principal, type, id, "", body, kind, expected)))
 
 
 @router.delete("/fhir/{type}/{id}", summary="Delete")
@@ -95,7 +95,7 @@ async def delete(request: Request, type: str, id: str) -> Response:
     legal(type, id)
     gateway = gateway_of(request)
     expected = requests.expected(request)
-    await run(request, lambda: gateway.delete(principal, type, id, expected))
+    await run(request, lambda: gateway.fhir.delete(principal, type, id, expected))
     return Response(None, 204)
 
 
@@ -111,4 +111,4 @@ async def search_compartment(request: Request, id: str, type: str) -> Response:
     gateway = gateway_of(request)
     form = await form_of(request) if request.method == "POST" else b""
     pairs, base, lenient = requests.search_pairs(request, form), requests.base_of(request), requests.lenient(request)
-    return answers.answer(await run(request, lambda: gateway.search(principal, type, pairs, base, lenient=lenient, patient=id)))
+    return answers.answer(await run(request, lambda: gateway.fhir.search(principal, type, pairs, base, lenient=lenient, patient=id)))

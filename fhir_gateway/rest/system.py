@@ -52,7 +52,7 @@ async def history(request: Request) -> Response:
     principal = principal_of(request)
     answers.check_accept(request)
     gateway, pairs, base = gateway_of(request), requests.search_pairs(request), requests.base_of(request)
-    return answers.answer(await run(request, lambda: gateway.history(principal, "", "", pairs, base)))
+    return answers.answer(await run(request, lambda: gateway.fhir.history(principal, "", "", pairs, base)))
 
 
 @router.get("/fhir", summary="Search over several resource types")
@@ -64,4 +64,4 @@ async def search(request: Request) -> Response:
     answers.check_accept(request)
     form = await form_of(request) if request.method == "POST" else b""
     gateway, pairs, base, lenient = gateway_of(request), requests.search_pairs(request, form), requests.base_of(request), requests.lenient(request)
-    return answers.answer(await run(request, lambda: gateway.search(principal, "", pairs, base, lenient=lenient)))
+    return answers.answer(await run(request, lambda: gateway.fhir.search(principal, "", pairs, base, lenient=lenient)))

@@ -24,7 +24,7 @@ async def history(request: Request, type: str) -> Response:
     answers.check_accept(request)
     known(type)
     gateway, pairs, base = gateway_of(request), requests.search_pairs(request), requests.base_of(request)
-    return answers.answer(await run(request, lambda: gateway.history(principal, type, "", pairs, base)))
+    return answers.answer(await run(request, lambda: gateway.fhir.history(principal, type, "", pairs, base)))
 
 
 @router.get("/fhir/{type}", summary="Search one resource type")
@@ -39,7 +39,7 @@ async def search(request: Request, type: str) -> Response:
     pairs, base, lenient = requests.search_pairs(request, form), requests.base_of(request), requests.lenient(request)
 
     def searched(steps: int | None) -> Json:
-        return gateway.search(principal, type, pairs, base, lenient=lenient, steps=steps)
+        return gateway.fhir.search(principal, type, pairs, base, lenient=lenient, steps=steps)
 
     return answers.answer(await run_searching(request, principal, pairs, searched))
 
@@ -52,7 +52,7 @@ async def create(request: Request, type: str) -> Response:
     known(type)
     gateway = gateway_of(request)
     body, condition, base = await upload(request, type), requests.condition(request), requests.base_of(request)
-    return wrote(request, await run(request, lambda: gateway.create(principal, type, body, condition, base)))
+    return wrote(request, await run(request, lambda: gateway.fhir.create(principal, type, body, condition, base)))
 
 
 @router.put("/fhir/{type}", summary="Update what a condition means, or create it")
@@ -64,7 +64,7 @@ async def update(request: Request, type: str) -> Response:
     gateway = gateway_of(request)
     condition, expected = requests.query_condition(request), requests.expected(request)
     body, base = await body_of(request), requests.base_of(request)
-    return wrote(request, await run(request, lambda: gateway.update_where(principal, type, condition, body, expected, base)))
+    return wrote(request, await run(request, lambda: gateway.fhir.update_where(principal, type, condition, body, expected, base)))
 
 
 @router.patch("/fhir/{type}", summary="Patch what a condition means")
@@ -76,7 +76,7 @@ async def patch(request: Request, type: str) -> Response:
     gateway = gateway_of(request)
     condition, expected = requests.query_condition(request), requests.expected(request)
     kind, body = await patch_body(request)
-    return wrote(request, await run(request, lambda: gateway.patch(principal, type, None, condition, body, kind, expected)))
+    return wrote(request, await run(request, lambda: gateway.fhir.patch(principal, type, None, condition, body, kind, expected)))
 
 
 @router.delete("/fhir/{type}", summary="Delete what a condition means")
@@ -87,5 +87,5 @@ async def delete(request: Request, type: str) -> Response:
     known(type)
     gateway = gateway_of(request)
     condition, expected = requests.query_condition(request), requests.expected(request)
-    await run(request, lambda: gateway.delete_where(principal, type, condition, expected))
+    await run(request, lambda: gateway.fhir.delete_where(principal, type, condition, expected))
     return Response(None, 204)

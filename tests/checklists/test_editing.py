@@ -58,7 +58,7 @@ def base_with(item: str) -> Json:
 
 def puts(told: Told, plan: Json, as_whom: Principal = STAFF) -> Json:
     """PUT a PlanDefinition."""
-    return told.gateway.update(as_whom, "PlanDefinition", plan["id"], encode(plan), None).stored.resource
+    return told.gateway.fhir.update(as_whom, "PlanDefinition", plan["id"], encode(plan), None).stored.resource
 
 
 def refused(told: Told, plan: Json, error: type[GatewayError] = InvalidError) -> list[tuple[str, str]]:
@@ -145,7 +145,7 @@ def test_a_closed_case_keeps_the_list_it_was_judged_by(told: Told) -> None:
     told.receives(referral())
     (listed,) = told.cases()
     task = told.found("Task")[0]
-    told.gateway.update(STAFF, "Task", task["id"], encode(task | declined()), None)
+    told.gateway.fhir.update(STAFF, "Task", task["id"], encode(task | declined()), None)
     before = told.case(listed["id"])
     puts(told, with_item(breast()))
     puts(told, with_item(with_item(breast("2026.2")), "second"))
@@ -296,7 +296,7 @@ def test_a_base_list_must_leave_the_lists_that_follow_it_whole(told: Told) -> No
 
 def test_a_checklist_is_retired_and_not_deleted(told: Told) -> None:
     with pytest.raises(ConflictError, match="retired"):
-        told.gateway.delete(STAFF, "PlanDefinition", "breast", None)
+        told.gateway.fhir.delete(STAFF, "PlanDefinition", "breast", None)
     with pytest.raises(InvalidError, match="retired"):
         puts(told, without(without(breast(), "url"), "relatedArtifact"))
 
@@ -311,7 +311,7 @@ def test_a_sender_may_not_write_what_the_clinic_asks_for(told: Told) -> None:
 
 def test_a_plan_that_is_no_checklist_is_a_record_like_any_other(told: Told) -> None:
     puts(told, {"resourceType": "PlanDefinition", "id": "order-set", "status": "active", "url": "https://clinic.example/order-set"})
-    told.gateway.delete(STAFF, "PlanDefinition", "order-set", None)
+    told.gateway.fhir.delete(STAFF, "PlanDefinition", "order-set", None)
     assert told.count("PlanDefinition") == 16
 
 

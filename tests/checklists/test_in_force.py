@@ -33,7 +33,7 @@ def starts(told: Told, version: str) -> None:
 
 
 def stored(told: Told) -> Json:
-    return told.gateway.read(STAFF, "PlanDefinition", "breast").resource
+    return told.gateway.fhir.read(STAFF, "PlanDefinition", "breast").resource
 
 
 def test_the_shipped_lists_are_there_after_a_start_and_the_same_after_the_next(told: Told) -> None:
@@ -54,7 +54,7 @@ def test_a_newer_program_brings_its_lists_and_an_older_one_leaves_them(told: Tol
 def test_a_list_the_clinic_edited_is_left_alone(told: Told) -> None:
     edited = stored(told) | {"status": "active"}
     assert not is_seed(edited)
-    told.gateway.update(STAFF, "PlanDefinition", "breast", encode(edited), None)
+    told.gateway.fhir.update(STAFF, "PlanDefinition", "breast", encode(edited), None)
     starts(told, "1.1.0")
     assert (stored(told)["version"], stored(told)["status"]) == ("1.0.0", "active")
 

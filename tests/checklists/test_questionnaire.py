@@ -121,7 +121,7 @@ def test_a_form_answered_and_sent_back_settles_what_a_case_could_not_decide(told
     made = told.gateway.questionnaire(REFERRER, "breast")
     (patient,) = told.found("Patient")
     back = answered(made, patient["id"], breast_ultrasound_done=True, breast_mri_done=False, self_pay=True)
-    told.gateway.create(STAFF, "QuestionnaireResponse", encode(back), None)
+    told.gateway.fhir.create(STAFF, "QuestionnaireResponse", encode(back), None)
     after = {item["id"]: item for item in told.case()["items"]}
     assert (after["breast-us-report"]["state"], after["breast-us-report"]["reason"]) == ("missing", None)
     assert after["breast-mri-report"]["state"] == after["insurance-card"]["state"] == "not-applicable"
@@ -134,7 +134,7 @@ def test_a_reference_on_the_form_closes_no_item(told: Told) -> None:
     back = answered(form("breast"), patient["id"], self_pay=False)
     back["item"][0]["item"].append({"linkId": "pathology-report", "answer": [{"valueReference": {"display": "faxed on Monday"}}]})
     assert validate(back) == []
-    told.gateway.create(STAFF, "QuestionnaireResponse", encode(back), None)
+    told.gateway.fhir.create(STAFF, "QuestionnaireResponse", encode(back), None)
     assert told.item("pathology-report")["state"] == "missing"
 
 
@@ -149,7 +149,7 @@ def test_a_list_the_clinic_edits_is_the_form_senders_get(told: Told) -> None:
     (plan,) = told.found("PlanDefinition", context="C50")
     actions = [action for action in plan["action"] if action["id"] != "grade"]
     edited = {**plan, "version": "2.0.0", "status": "active", "action": actions}
-    told.gateway.update(STAFF, "PlanDefinition", "breast", encode(edited), None)
+    told.gateway.fhir.update(STAFF, "PlanDefinition", "breast", encode(edited), None)
     made = told.gateway.questionnaire(REFERRER, "breast")
     assert made["version"] == "2.0.0+1.1.0" and "grade" not in {one["linkId"] for one in rows(made)}
     assert validate(made) == []
@@ -157,11 +157,11 @@ def test_a_list_the_clinic_edits_is_the_form_senders_get(told: Told) -> None:
 
 def test_what_is_no_list_of_the_clinic_s_has_no_form(told: Told) -> None:
     sent = {"resourceType": "PlanDefinition", "id": "theirs", "status": "active", "title": "A plan of treatment"}
-    told.gateway.update(STAFF, "PlanDefinition", "theirs", encode(sent), None)
+    told.gateway.fhir.update(STAFF, "PlanDefinition", "theirs", encode(sent), None)
     for id in ("theirs", "nothing"):
         with pytest.raises(NotFoundError, match="no checklist"):
             told.gateway.questionnaire(STAFF, id)
-    told.gateway.delete(STAFF, "PlanDefinition", "theirs", None)
+    told.gateway.fhir.delete(STAFF, "PlanDefinition", "theirs", None)
     with pytest.raises(GoneError):
         told.gateway.questionnaire(STAFF, "theirs")
-    assert told.gateway.search(STAFF, "Questionnaire", [], BASE).get("entry") is None, "a form is made, not stored"
+    assert told.gateway.fhir.search(STAFF, "Questionnaire", [], BASE).get("entry") is None, "a form is made, not stored"

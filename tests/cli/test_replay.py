@@ -45,7 +45,7 @@ def ids(gateway: Gateway) -> list[str]:
 
 
 def the_patient(gateway: Gateway) -> dict[str, Any]:
-    (entry,) = decode(encode(gateway.search(STAFF, "Patient", [("identifier", "P2")], "")))["entry"]
+    (entry,) = decode(encode(gateway.fhir.search(STAFF, "Patient", [("identifier", "P2")], "")))["entry"]
     return dict(entry["resource"])
 
 
@@ -87,8 +87,8 @@ def test_a_replay_says_what_it_would_change_changes_it_and_leaves_conflicts_to_s
     gateway, url = held
     _, second = ids(gateway)
     patient = the_patient(gateway)
-    gateway.update(STAFF, "Patient", patient["id"], encode({**patient, "maritalStatus": {"text": "widowed"}}), None)
-    gateway.create(STAFF, "ConceptMap", encode(translation("COHAB", "T")), None)
+    gateway.fhir.update(STAFF, "Patient", patient["id"], encode({**patient, "maritalStatus": {"text": "widowed"}}), None)
+    gateway.fhir.create(STAFF, "ConceptMap", encode(translation("COHAB", "T")), None)
     tried = run("replay", "--dry-run", "--json", database_url=url)
     assert tried.returncode == 1
     (line,) = [json.loads(text) for text in tried.stdout.splitlines()]
@@ -118,7 +118,7 @@ def test_a_replay_that_was_killed_is_finished_by_running_it_again(held: tuple[Ga
     gateway, url = held
     for n in range(60):
         list(gateway.receive_v2(married("M", mrn=f"K{n}", number=f"K-{n}"), "mllp", "test"))
-    gateway.create(STAFF, "ConceptMap", encode(translation("M", "T")), None)
+    gateway.fhir.create(STAFF, "ConceptMap", encode(translation("M", "T")), None)
     environment = {**os.environ, "GATEWAY_DATABASE_URL": url}
     with Path(os.devnull).open("r+b") as nothing:
         started = process.Started(["replay"], environment, *[nothing.fileno()] * 3)
@@ -130,11 +130,11 @@ def test_a_replay_that_was_killed_is_finished_by_running_it_again(held: tuple[Ga
     assert 0 < killed_at < 60, "killed in the middle"
     assert run("replay", database_url=url).returncode == 0
     assert again(gateway) == 60
-    patients = decode(encode(gateway.search(STAFF, "Patient", [("_count", "100")], "")))["entry"]
+    patients = decode(encode(gateway.fhir.search(STAFF, "Patient", [("_count", "100")], "")))["entry"]
     assert {e["resource"]["meta"]["versionId"] for e in patients if e["resource"]["identifier"][0]["value"].startswith("K")} == {"2"}
 
 
 def again(gateway: Gateway) -> int:
     """How many messages were mapped again and changed something: each says so in one Provenance."""
-    found = decode(encode(gateway.search(STAFF, "Provenance", [("_count", "1000")], "")))["entry"]
+    found = decode(encode(gateway.fhir.search(STAFF, "Provenance", [("_count", "1000")], "")))["entry"]
     return sum(entry["resource"]["activity"].get("text") == "Mapped again" for entry in found)

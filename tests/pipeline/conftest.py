@@ -57,11 +57,11 @@ class Told:
 
     def count(self, type: str, **query: str) -> int:
         """How many there are."""
-        return int(self.gateway.search(STAFF, type, [*query.items(), ("_summary", "count")], BASE)["total"])
+        return int(self.gateway.fhir.search(STAFF, type, [*query.items(), ("_summary", "count")], BASE)["total"])
 
     def found(self, type: str, **query: str) -> list[dict[str, Any]]:
         """Resources a search finds."""
-        answer = decode(encode(self.gateway.search(STAFF, type, list(query.items()), BASE)))
+        answer = decode(encode(self.gateway.fhir.search(STAFF, type, list(query.items()), BASE)))
         return [entry["resource"] for entry in answer.get("entry", ())]
 
     def opines(self, *, interim: bool = False, **changes: Any) -> dict[str, Any]:

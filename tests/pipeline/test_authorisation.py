@@ -114,6 +114,6 @@ def test_who_pays_herself_has_nobody_to_ask(told: Told) -> None:
     subject = told.found("Coverage")[0]["beneficiary"]
     item = [{"linkId": "self-pay", "answer": [{"valueBoolean": True}]}]
     given = {"resourceType": "QuestionnaireResponse", "status": "completed", "authored": "2026-09-13", "subject": subject, "item": item}
-    told.gateway.create(STAFF, "QuestionnaireResponse", encode(given), None)
+    told.gateway.fhir.create(STAFF, "QuestionnaireResponse", encode(given), None)
     with pytest.raises(TransitionError):
         told.gateway.authorising.ask(STAFF, "REF-1")

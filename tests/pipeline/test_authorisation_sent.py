@@ -154,7 +154,7 @@ def test_a_request_taken_back_is_not_sent(payer: Payer) -> None:
     payer.told.receives(messages.referral())
     payer.told.gateway.authorising.ask(STAFF, "REF-1")
     (claim,) = payer.told.found("Claim")
-    payer.told.gateway.update(STAFF, "Claim", claim["id"], encode(claim | {"status": "cancelled"}), None)
+    payer.told.gateway.fhir.update(STAFF, "Claim", claim["id"], encode(claim | {"status": "cancelled"}), None)
     payer.round()
     assert payer.sent == [] and money(payer.told)["authorisationState"] == "cancelled"
 
@@ -178,12 +178,12 @@ def test_what_waits_to_be_sent_stays_here_once_the_patient_forbids_it(payer: Pay
     payer.told.receives(messages.referral().replace(b"M-554321", b"M-1003"))
     payer.told.gateway.authorising.ask(STAFF, "REF-1")
     payer.told.gateway.check_coverage(STAFF, "REF-1")
-    made = payer.told.gateway.create(STAFF, "Consent", encode(forbids(payer)), None)
+    made = payer.told.gateway.fhir.create(STAFF, "Consent", encode(forbids(payer)), None)
     payer.round()
     assert payer.sent == [] and payer.told.count("ClaimResponse") == 0
     (answer,) = payer.told.found("CoverageEligibilityResponse")
     assert answer["outcome"] == "error" and "not to be told" in answer["error"][0]["code"]["text"]
-    payer.told.gateway.delete(STAFF, "Consent", made.stored.id, None)
+    payer.told.gateway.fhir.delete(STAFF, "Consent", made.stored.id, None)
     assert payer.told.gateway.check_coverage(STAFF, "REF-1")
     payer.round()
     assert len(payer.told.found("CoverageEligibilityResponse", outcome="complete")) == 1
@@ -191,8 +191,8 @@ def test_what_waits_to_be_sent_stays_here_once_the_patient_forbids_it(payer: Pay
 
 def test_a_request_with_the_payer_is_not_asked_after_while_the_patient_forbids_it(payer: Payer) -> None:
     assert asked(payer, "M-1003")["authorisationState"] == "pended"
-    made = payer.told.gateway.create(STAFF, "Consent", encode(forbids(payer)), None)
+    made = payer.told.gateway.fhir.create(STAFF, "Consent", encode(forbids(payer)), None)
     later(payer, minutes=5)
     assert [operation for operation, _ in payer.sent] == ["$submit"]
-    payer.told.gateway.delete(STAFF, "Consent", made.stored.id, None)
+    payer.told.gateway.fhir.delete(STAFF, "Consent", made.stored.id, None)
     assert later(payer, days=1)["authorisationState"] == "approved"

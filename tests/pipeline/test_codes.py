@@ -48,7 +48,7 @@ def translation(code: str, target: str, *, sender: str | None = "NORTHSIDE", sou
 
 
 def saves(told: Told, resource: dict, principal: Principal = STAFF) -> dict:
-    return told.gateway.create(principal, "ConceptMap", encode(resource), None).stored.resource
+    return told.gateway.fhir.create(principal, "ConceptMap", encode(resource), None).stored.resource
 
 
 def marital(told: Told, mrn: str = "554321") -> list[str]:
@@ -135,7 +135,7 @@ def test_a_code_that_is_wanted_again_opens_its_task_again(told: Told) -> None:
     (code,) = waiting(told)
     made = told.gateway.codework.resolve(str(code.pk), V3, "T", "", everywhere=False, who="test")
     works(told)
-    told.gateway.delete(STAFF, "ConceptMap", made.id, None)
+    told.gateway.fhir.delete(STAFF, "ConceptMap", made.id, None)
     told.receives(married(mrn="P9", number="REF-9"))
     works(told)
     (task,) = told.found("Task", code="code-translation")

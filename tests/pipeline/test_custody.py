@@ -150,12 +150,12 @@ def test_a_fhir_client_moves_a_consignment_only_along_the_table(told: Told) -> N
     happens(told, "requested")
     (task,) = custody_tasks(told)
     with pytest.raises(TransitionError, match="returned can't be: the thing is requested; possible now: lost, received, shipped"):
-        told.gateway.update(STAFF, "Task", task["id"], encode(moved(task, "returned")), None)
-    told.gateway.update(STAFF, "Task", task["id"], encode(moved(task, "received", "completed")), None)
+        told.gateway.fhir.update(STAFF, "Task", task["id"], encode(moved(task, "returned")), None)
+    told.gateway.fhir.update(STAFF, "Task", task["id"], encode(moved(task, "received", "completed")), None)
     assert told.item(SLIDES)["state"] == "accepted"
     fresh = {name: value for name, value in task.items() if name not in ("id", "meta")}
     with pytest.raises(TransitionError, match="lost can't be"):
-        told.gateway.create(STAFF, "Task", encode(moved(fresh, "lost")), None)
+        told.gateway.fhir.create(STAFF, "Task", encode(moved(fresh, "lost")), None)
 
 
 def moved(task: dict[str, Any], state: str, status: str = "") -> dict[str, Any]:

@@ -167,12 +167,12 @@ def test_a_question_that_asks_nothing_is_refused_at_its_place(here: Told, change
 
 def test_a_question_by_a_plain_write_in_a_bundle_or_by_hl7_v2_is_answered_too(here: Told) -> None:
     here.receives(messages.referral())
-    here.gateway.create(STAFF, "CoverageEligibilityRequest", encode(request(here)), None)
+    here.gateway.fhir.create(STAFF, "CoverageEligibilityRequest", encode(request(here)), None)
     entry = {"resource": request(here), "request": {"method": "POST", "url": "CoverageEligibilityRequest"}}
     assert here.posts({"resourceType": "Bundle", "type": "transaction", "entry": [entry]})[0] == 200
     assert here.receives(pin("20281231", made="20260911080000-0500", kind="RQI^I01"))[0] == "AA"
     assert here.count("CoverageEligibilityRequest") == here.count("CoverageEligibilityResponse") == 3
-    here.gateway.create(STAFF, "CoverageEligibilityRequest", encode(request(here, status="draft")), None)
+    here.gateway.fhir.create(STAFF, "CoverageEligibilityRequest", encode(request(here, status="draft")), None)
     assert here.count("CoverageEligibilityResponse") == 3, "a draft asks nothing"
 
 
@@ -274,8 +274,8 @@ def test_a_lapsed_policy_regresses_the_gate_at_once(here: Told) -> None:
 
 def test_a_question_that_was_deleted_meanwhile_ends_without_a_word(machine: Told) -> None:
     answer = submit(machine, request(machine))
-    machine.gateway.delete(STAFF, "CoverageEligibilityResponse", answer["id"], None)
-    machine.gateway.delete(STAFF, "CoverageEligibilityRequest", answer["request"]["reference"].partition("/")[2], None)
+    machine.gateway.fhir.delete(STAFF, "CoverageEligibilityResponse", answer["id"], None)
+    machine.gateway.fhir.delete(STAFF, "CoverageEligibilityRequest", answer["request"]["reference"].partition("/")[2], None)
     payer = Payer(says())
     works(machine, payer, rounds=2)
     (asked,) = payer.asked

@@ -171,7 +171,7 @@ def test_linked_patients_both_stay_in_use_and_share_their_case(told: Told) -> No
 
 
 def put(told: Told, resource: dict[str, Any]) -> None:
-    told.gateway.update(STAFF, "Patient", resource["id"], encode(resource), None)
+    told.gateway.fhir.update(STAFF, "Patient", resource["id"], encode(resource), None)
 
 
 def test_a_merge_over_fhir_has_the_same_effect(told: Told) -> None:

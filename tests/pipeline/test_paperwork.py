@@ -174,7 +174,7 @@ def test_a_signed_report_on_paper_closes_its_item_and_its_scan_can_be_read(told:
     attachment = document["content"][0]["attachment"]
     assert (attachment["contentType"], attachment["size"], attachment["title"]) == ("application/pdf", len(PDF), "Histology")
     assert base64.b64decode(attachment["hash"]) == hashlib.sha1(PDF).digest()
-    binary = told.gateway.read(STAFF, "Binary", attachment["url"].removeprefix("Binary/")).resource
+    binary = told.gateway.fhir.read(STAFF, "Binary", attachment["url"].removeprefix("Binary/")).resource
     assert validate(binary) == [] and base64.b64decode(binary["data"]) == PDF
     assert acts(told, "DocumentReference", document["id"])[0] == f"{STAFF.name} file:pathology-report"
     assert any(f"DocumentReference/{document['id']}" in str(p["target"]) for p in told.found("Provenance"))

@@ -26,7 +26,7 @@ def put(gateway: Gateway, text: str) -> None:
 def shown(told: Told, payer: Principal = BLUE) -> list[str]:
     """Types of what the payer can read."""
     types = ("Patient", "Coverage", "ServiceRequest", "Claim", "DocumentReference")
-    return [type for type in types if told.gateway.search(payer, type, [("_summary", "count")], "http://x")["total"]]
+    return [type for type in types if told.gateway.fhir.search(payer, type, [("_summary", "count")], "http://x")["total"]]
 
 
 def again(told: Told) -> Gateway:
@@ -42,9 +42,9 @@ def test_what_a_payer_sees_follows_how_it_is_configured(told: Told, monkeypatch:
     command = again(told)
     put(command, document())
     assert shown(told) == ["Patient", "Coverage", "ServiceRequest"]
-    assert told.gateway.search(BLUE, "Patient", [("_summary", "count")], "http://x")["total"] == 3
+    assert told.gateway.fhir.search(BLUE, "Patient", [("_summary", "count")], "http://x")["total"] == 3
     told.receives(messages.referral("REF-9", mrn="9").replace(b"M-554321", b"M-9"))
-    assert told.gateway.search(BLUE, "Patient", [("_summary", "count")], "http://x")["total"] == 4, "the server knows it without a start"
+    assert told.gateway.fhir.search(BLUE, "Patient", [("_summary", "count")], "http://x")["total"] == 4, "the server knows it without a start"
     put(command, document("GREEN01"))
     assert shown(told) == []
     put(command, document())

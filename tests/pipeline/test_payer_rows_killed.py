@@ -94,7 +94,7 @@ def letter(told: Told) -> str:
 
 
 def update(resource: Json) -> Act:
-    return lambda gateway: gateway.update(STAFF, resource["resourceType"], resource["id"], encode(resource), None)
+    return lambda gateway: gateway.fhir.update(STAFF, resource["resourceType"], resource["id"], encode(resource), None)
 
 
 def consent(told: Told, status: str) -> Json:
@@ -157,7 +157,7 @@ def test_a_plan_made_self_pay_while_it_is_read_and_a_document_released(told: Tol
                     wrong.append(str(shown))
 
     def bills(kind: Json) -> None:
-        told.gateway.update(STAFF, "Coverage", plan["id"], encode({**plan, "type": kind}), None)
+        told.gateway.fhir.update(STAFF, "Coverage", plan["id"], encode({**plan, "type": kind}), None)
 
     def releases() -> None:
         with suppress(GatewayError):  # refused once the plan is not billed

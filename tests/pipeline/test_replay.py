@@ -60,7 +60,7 @@ def patient(told: Told) -> dict[str, Any]:
 
 
 def edits(told: Told, resource: dict[str, Any], **elements: Any) -> None:
-    told.gateway.update(STAFF, resource["resourceType"], resource["id"], encode({**resource, **elements}), None)
+    told.gateway.fhir.update(STAFF, resource["resourceType"], resource["id"], encode({**resource, **elements}), None)
 
 
 def by_other_rules(monkeypatch: pytest.MonkeyPatch, change: Callable[[Mapped], None]) -> None:
@@ -160,7 +160,7 @@ def test_a_conflict_kept_is_not_raised_again_and_one_taken_changes_the_resource(
     assert patient(told)["maritalStatus"] == {"text": "widowed"}
     with pytest.raises(ConflictError):
         told.gateway.settle_conflict(task["id"], "mapped", "test")
-    told.gateway.update(STAFF, "ConceptMap", kept["id"], encode({**translation("M", "L"), "id": kept["id"]}), None)
+    told.gateway.fhir.update(STAFF, "ConceptMap", kept["id"], encode({**translation("M", "L"), "id": kept["id"]}), None)
     (outcome,) = replayed(told)
     assert outcome.conflicting, "what is proposed now was never judged"
     told.gateway.settle_conflict(task["id"], "mapped", "test")
@@ -240,7 +240,7 @@ def test_a_resource_new_rules_make_is_made_once_and_one_they_no_longer_make_is_n
 def test_what_a_person_deleted_does_not_come_back(told: Told) -> None:
     told.receives(married("20260910080000-0500"))
     (coverage,) = told.found("Coverage")
-    told.gateway.delete(STAFF, "Coverage", coverage["id"], None)
+    told.gateway.fhir.delete(STAFF, "Coverage", coverage["id"], None)
     saves(told, translation("M", "T"))
     (outcome,) = replayed(told)
     assert told.count("Coverage") == 0
@@ -354,7 +354,7 @@ def test_the_golden_pack_in_any_order_amid_edits_and_deletions_is_mapped_again_t
 def meddles(told: Told, chance: random.Random, resource: dict[str, Any]) -> None:
     """A person edits a resource, or deletes it."""
     if chance.random() < 0.2:
-        told.gateway.delete(STAFF, resource["resourceType"], resource["id"], None)
+        told.gateway.fhir.delete(STAFF, resource["resourceType"], resource["id"], None)
     elif resource["resourceType"] == "Patient":
         edits(told, {key: value for key, value in resource.items() if key != "maritalStatus"}, gender=chance.choice(("other", "unknown")))
     else:
@@ -375,12 +375,12 @@ def test_mapping_again_ends_where_taking_everything_in_anew_would(tmp_path: Path
     for first in (True, False):
         told = Told(f"sqlite:///{tmp_path}/{first}.db")
         if first:
-            told.gateway.create(STAFF, "ConceptMap", tables, None)
+            told.gateway.fhir.create(STAFF, "ConceptMap", tables, None)
         for message in order:
             told.answers(message)
             told.now += timedelta(seconds=1)
         if not first:
-            told.gateway.create(STAFF, "ConceptMap", tables, None)
+            told.gateway.fhir.create(STAFF, "ConceptMap", tables, None)
             assert any(outcome.changed for outcome in replayed(told))
         ends.append(Counter(plain(resource) for name, resource in everything(told).items() if not name.startswith(("Task", "Provenance"))))
         told.gateway.stop()

@@ -53,7 +53,7 @@ def observation(told: Told, code: str) -> dict[str, Any]:
 
 
 def put(told: Told, resource: dict[str, Any]) -> None:
-    told.gateway.update(STAFF, resource["resourceType"], resource["id"], encode(resource), None)
+    told.gateway.fhir.update(STAFF, resource["resourceType"], resource["id"], encode(resource), None)
 
 
 def test_a_result_corrected_over_fhir_is_told_though_its_report_stays_as_it_was(told: Told) -> None:
@@ -84,7 +84,7 @@ def test_whoever_read_a_record_is_named_when_it_is_taken_back(told: Told) -> Non
     told.receives(messages.referral())
     told.receives(messages.pathology())
     name = told.item("pathology-report")["suppliedBy"][0]
-    told.gateway.read(DOCTOR, *name.split("/"))
+    told.gateway.fhir.read(DOCTOR, *name.split("/"))
     told.receives(TAKEN_BACK)
     assert told.item("pathology-report")["state"] == "missing"
     (one,) = [c for c in told.found("Communication", category="record-retracted") if c["about"][1]["reference"] == name]
@@ -93,7 +93,7 @@ def test_whoever_read_a_record_is_named_when_it_is_taken_back(told: Told) -> Non
 
 
 def read_by(told: Told, name: str, principal: Principal = DOCTOR) -> None:
-    told.gateway.read(principal, *name.split("/"))
+    told.gateway.fhir.read(principal, *name.split("/"))
     told.now += timedelta(minutes=5)
 
 
@@ -127,8 +127,8 @@ def test_readers_are_named_with_when_they_read_it_and_whatever_part_they_read(to
 def test_whoever_a_search_or_a_bundle_showed_it_is_named_too(told: Told) -> None:
     told.receives(messages.referral())
     told.receives(messages.pathology())
-    told.gateway.search(DOCTOR, "DiagnosticReport", [("status", "final")], BASE)
-    told.gateway.search(Principal("clinic", name="counter"), "DiagnosticReport", [("_summary", "count")], BASE)
+    told.gateway.fhir.search(DOCTOR, "DiagnosticReport", [("status", "final")], BASE)
+    told.gateway.fhir.search(Principal("clinic", name="counter"), "DiagnosticReport", [("_summary", "count")], BASE)
     for who, url in (("batch-reader", supplier(told)), ("batch-searcher", "DiagnosticReport?status=final")):
         batch = {"resourceType": "Bundle", "type": "batch", "entry": [{"request": {"method": "GET", "url": url}}]}
         assert told.gateway.receive_bundle(encode(batch), Principal("clinic", name=who), BASE)[0] == 200
@@ -153,7 +153,7 @@ def test_a_record_moved_to_another_patient_over_fhir_names_its_readers(told: Tol
     name = supplier(told)
     read_by(told, name)
     other = next(p["id"] for p in told.found("Patient") if p["name"][0]["family"] == "Okoro")
-    put(told, {**told.gateway.read(STAFF, *name.split("/")).resource, "subject": {"reference": f"Patient/{other}"}})
+    put(told, {**told.gateway.fhir.read(STAFF, *name.split("/")).resource, "subject": {"reference": f"Patient/{other}"}})
     assert "moved to another patient" in retraction(told)["payload"][0]["contentString"]
     assert told.item("pathology-report")["state"] == "missing"
 
@@ -164,7 +164,7 @@ def test_a_record_moved_to_the_survivor_of_a_merge_is_no_retraction(told: Told) 
     read_by(told, name)
     told.receives(messages.merge("7700001", "554321"))
     survivor = next(f"Patient/{p['id']}" for p in told.found("Patient") if p["identifier"][0]["value"] == "7700001")
-    put(told, {**told.gateway.read(STAFF, *name.split("/")).resource, "subject": {"reference": survivor}})
+    put(told, {**told.gateway.fhir.read(STAFF, *name.split("/")).resource, "subject": {"reference": survivor}})
     assert told.found("Communication", category="record-retracted") == []
     assert told.count("Communication", category="record-changed") == 1
 
@@ -206,7 +206,7 @@ def test_a_deleted_record_is_taken_back(told: Told) -> None:
     told.receives(messages.blood_count())
     name = supplier(told, "lab-cbc")
     read_by(told, name)
-    told.gateway.delete(STAFF, *name.split("/"), None)
+    told.gateway.fhir.delete(STAFF, *name.split("/"), None)
     words = retraction(told)["payload"][0]["contentString"]
     assert words.startswith("CBC panel (DiagnosticReport/")
     assert "was deleted by its sender. Read by dr-lindqvist on" in words

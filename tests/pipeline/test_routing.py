@@ -12,7 +12,7 @@ from tests.pipeline.conftest import STAFF, Told
 
 
 def holds(told: Told, id: str, resource: dict[str, Any], by: Principal = STAFF) -> None:
-    told.gateway.update(by, resource["resourceType"], id, encode({**resource, "id": id}), None)
+    told.gateway.fhir.update(by, resource["resourceType"], id, encode({**resource, "id": id}), None)
 
 
 def without(resource: dict[str, Any], element: str) -> dict[str, Any]:

@@ -44,13 +44,13 @@ def subscription(hook: Endpoint, criteria: str = CASE_STATE, **content: Any) -> 
 
 
 def subscribes(told: Told, resource: dict[str, Any], principal: Principal = STAFF) -> str:
-    made = told.gateway.create(principal, "Subscription", encode(resource), None)
+    made = told.gateway.fhir.create(principal, "Subscription", encode(resource), None)
     sends(told)
     return made.stored.id
 
 
 def held(told: Told, id: str) -> dict[str, Any]:
-    return decode(told.gateway.read(STAFF, "Subscription", id).body)
+    return decode(told.gateway.fhir.read(STAFF, "Subscription", id).body)
 
 
 def kind(bundle: dict[str, Any]) -> str:
@@ -157,7 +157,7 @@ def test_an_endpoint_that_stays_away_is_switched_off_and_asked_for_anew(told: To
     assert len(hook.posts) == number, "off is off"
     hook.answers.clear()
     again = {k: v for k, v in held(told, id).items() if k not in ("error", "meta")} | {"status": "requested"}
-    told.gateway.update(STAFF, "Subscription", id, encode(again), None)
+    told.gateway.fhir.update(STAFF, "Subscription", id, encode(again), None)
     sends(told)
     assert held(told, id)["status"] == "active"
 
@@ -185,7 +185,7 @@ def test_an_endpoint_that_says_gone_is_switched_off_at_once(told: Told, hook: En
 )
 def test_what_can_not_be_subscribed_is_refused_with_its_place(told: Told, hook: Endpoint, change: dict[str, Any], where: str) -> None:
     with pytest.raises(GatewayError) as refused:
-        told.gateway.create(STAFF, "Subscription", encode(subscription(hook) | change), None)
+        told.gateway.fhir.create(STAFF, "Subscription", encode(subscription(hook) | change), None)
     assert refused.value.http == 422
     assert where in [issue.expression for issue in refused.value.issues]
 
@@ -201,7 +201,7 @@ def test_what_can_not_be_served_is_taken_as_it_is_never_called_and_switched_off_
     told: Told, hook: Endpoint, change: dict[str, Any], why: str
 ) -> None:
     asked = subscription(hook) | change | {"status": "active"}
-    made = told.gateway.create(STAFF, "Subscription", encode(asked), None).stored
+    made = told.gateway.fhir.create(STAFF, "Subscription", encode(asked), None).stored
     assert {name: value for name, value in made.resource.items() if name not in ("id", "meta")} == asked
     told.receives(messages.referral())
     sends(told)

@@ -70,7 +70,7 @@ def test_many_at_once_make_one_resource(database_url: str, text: str) -> None:
 
         def work() -> None:
             try:
-                api.gateway.update_where(STAFF, "Patient", text, body, None)
+                api.gateway.fhir.update_where(STAFF, "Patient", text, body, None)
             except GatewayError as fault:
                 faults.append(fault)
 

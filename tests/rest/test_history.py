@@ -106,11 +106,11 @@ def test_a_sender_sees_the_history_of_its_own(clinic: Api) -> None:
     ours, theirs = (Principal("referrer", name, name) for name in ("NORTHSIDE", "SOUTHSIDE"))
     from fhir_gateway.validation import encode
 
-    made = clinic.gateway.create(ours, "Patient", encode(PATIENT), None).stored
-    clinic.gateway.update(ours, "Patient", made.id, encode({**PATIENT, "id": made.id, "active": True}), None)
+    made = clinic.gateway.fhir.create(ours, "Patient", encode(PATIENT), None).stored
+    clinic.gateway.fhir.update(ours, "Patient", made.id, encode({**PATIENT, "id": made.id, "active": True}), None)
     for type, id in (("", ""), ("Patient", ""), ("Patient", made.id)):
-        assert len(names(clinic.gateway.history(ours, type, id, [], BASE))) == 2
-    assert names(clinic.gateway.history(theirs, "", "", [], BASE)) == []
+        assert len(names(clinic.gateway.fhir.history(ours, type, id, [], BASE))) == 2
+    assert names(clinic.gateway.fhir.history(theirs, "", "", [], BASE)) == []
     with clinic.gateway.store.snapshot(Principal("clinic")) as tx:
         clinic.gateway.store.flush_audit()
         assert [action for _, _, _, action in tx.audit.of("Patient", made.id)].count("found") == 6

@@ -225,10 +225,10 @@ def test_a_payer_does_not_ask_everything_by_dates_of_care(api: Api) -> None:
 
 def test_a_referrer_gets_what_it_may_see_and_every_resource_is_noted(fresh: Api) -> None:
     northside, other = Principal("referrer", "northside"), Principal("referrer", "southside")
-    held = fresh.gateway.create(northside, "Patient", encode(patient(own())), None).stored
+    held = fresh.gateway.fhir.create(northside, "Patient", encode(patient(own())), None).stored
     condition = encode({"resourceType": "Condition", "subject": {"reference": held.reference}})
-    mine = fresh.gateway.create(northside, "Condition", condition, None).stored
-    hidden = fresh.gateway.create(STAFF, "Condition", condition, None).stored
+    mine = fresh.gateway.fhir.create(northside, "Condition", condition, None).stored
+    hidden = fresh.gateway.fhir.create(STAFF, "Condition", condition, None).stored
     ours = fresh.gateway.operations.everything(northside, held.id, [], BASE)
     shown = {entry["fullUrl"].removeprefix(f"{BASE}/") for entry in ours["entry"]}
     assert shown == {held.reference, mine.reference}
@@ -298,7 +298,7 @@ def test_names_with_the_marks_of_a_search_are_only_names(either: Api) -> None:
 def test_nobody_is_matched_whom_the_sender_may_not_see(fresh: Api) -> None:
     number = own()
     northside, other = Principal("referrer", "northside"), Principal("referrer", "southside")
-    held = fresh.gateway.create(northside, "Patient", encode(patient(number)), None).stored
+    held = fresh.gateway.fhir.create(northside, "Patient", encode(patient(number)), None).stored
     asked = parameters(resource=patient(number))
     assert [e["resource"]["id"] for e in fresh.gateway.operations.match(northside, asked, BASE)["entry"]] == [held.id]
     assert "entry" not in fresh.gateway.operations.match(other, asked, BASE)

@@ -56,7 +56,7 @@ def as_(monkeypatch: pytest.MonkeyPatch) -> Iterator[As]:
 def held(api: Api) -> dict[str, Json]:
     """Everything there is, by `Type/id`."""
     found: dict[str, Json] = {}
-    page = decode(encode(api.gateway.search(STAFF, "", [("_count", "1000")], "http://x")))
+    page = decode(encode(api.gateway.fhir.search(STAFF, "", [("_count", "1000")], "http://x")))
     for entry in page["entry"]:
         found[f"{entry['resource']['resourceType']}/{entry['resource']['id']}"] = entry["resource"]
     return found

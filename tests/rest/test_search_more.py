@@ -294,12 +294,14 @@ def test_nobody_finds_by_a_chain_what_is_not_theirs(database_url: str) -> None:
         gateway = api.gateway
 
         def ids(who: Principal, type: str, *pairs: tuple[str, str]) -> list[str]:
-            bundle = decode(encode(gateway.search(who, type, list(pairs), BASE)))
+            bundle = decode(encode(gateway.fhir.search(who, type, list(pairs), BASE)))
             return sorted(entry["resource"]["id"] for entry in bundle.get("entry", ()))
 
         whole = {"resourceType": "Patient", "id": "p", "name": [{"family": "Secret"}], "identifier": [{"system": "urn:x", "value": "1"}]}
-        gateway.update(north, "Patient", "p", encode(whole), None)
-        gateway.update(south, "Observation", "o", encode(observation("o", "p") | {"subject": {"reference": f"{HOST}/elsewhere/Patient/p"}}), None)
+        gateway.fhir.update(north, "Patient", "p", encode(whole), None)
+        gateway.fhir.update(
+            south, "Observation", "o", encode(observation("o", "p") | {"subject": {"reference": f"{HOST}/elsewhere/Patient/p"}}), None
+        )
         with gateway.store.transaction(south, gateway.clock()) as tx:  # as if it had been let point there
             tx.resources.update({**observation("o", "p")})
         clinic = Principal("clinic", name="c")

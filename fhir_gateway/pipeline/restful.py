@@ -47,7 +47,7 @@ class RestfulInteractions:
             made = writes.create_if_none(tx, body, condition) if condition else writes.create(tx, body)
             return self._after(tx, made)
 
-        return self._run(principal, work)
+        return self._run(principal, work, raw)
 
     def update(self, principal: Principal, type: str, id: str, raw: bytes, expected: Expected | None, base: str = "") -> Written:
         """A new version of one resource, or its first under this id. base: as of `_written`."""
@@ -59,7 +59,7 @@ class RestfulInteractions:
             self._check_references(tx, resource, type)
             return self._after(tx, writes.update(tx, resource, id, expected, create_allowed=self.settings.update_as_create))
 
-        return self._run(principal, work)
+        return self._run(principal, work, raw)
 
     def update_where(self, principal: Principal, type: str, condition: str, raw: bytes, expected: Expected | None, base: str = "") -> Written:
         """A new version of the one resource a condition means, or a new resource. base: as of `_written`."""
@@ -69,7 +69,7 @@ class RestfulInteractions:
             self._check_references(tx, resource, type)
             return self._after(tx, interactions.update_where(tx, resource, condition, expected, create_allowed=self.settings.update_as_create))
 
-        return self._run(principal, work)
+        return self._run(principal, work, raw)
 
     def patch(self, principal: Principal, type: str, id: str | None, condition: str, body: bytes, kind: str, expected: Expected | None) -> Written:
         """A new version made of the current one. id: None for the one resource the condition means. kind: one of `patches.KINDS`."""
@@ -79,7 +79,7 @@ class RestfulInteractions:
             self._check_references(tx, made.stored.resource, type)
             return self._after(tx, made)
 
-        return self._run(principal, work)
+        return self._run(principal, work, body)
 
     def delete(self, principal: Principal, type: str, id: str, expected: Expected | None) -> None:
         """Mark one resource deleted. Repeating it is no error."""

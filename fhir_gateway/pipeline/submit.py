@@ -106,6 +106,8 @@ def _open(request: Json) -> Json:
 
 def _whole(tx: Transaction, request: Json, others: Mapping[str, Json]) -> Json:
     """The request with what came beside it and is not held here inside it."""
+    if not others:
+        return request
     inside: dict[str, Json] = {}
 
     def place(name: str) -> str | None:

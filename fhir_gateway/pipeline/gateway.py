@@ -116,6 +116,7 @@ class Gateway:
         for name in COMMON:
             shapes.shape_of_resource(name)
         self.casework.checklists.seed(self.store, self.clock())
+        self.payers.begin()
         event("recovered", messages=self.recover())
         settle_collector()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from fhir_gateway.coverage.payer import Payer
@@ -12,7 +13,7 @@ from fhir_gateway.pipeline.outgoing import Outgoing
 from fhir_gateway.pipeline.payers import Payers
 from fhir_gateway.pipeline.payerview import resolver, view_again
 from fhir_gateway.pipeline.translate import translated
-from fhir_gateway.security.principal import Principal
+from fhir_gateway.security.principal import GATEWAY, Principal
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Job, PayerDocument, Store, Transaction
 
@@ -34,6 +35,27 @@ class PayerRegister:
         if not documents and self.settings.payers is None:
             return None
         return resolver(self.payers.with_documents(documents).values())
+
+    def begin(self) -> None:
+        """To be called when the service begins: where the files mean others than when it last ran, nobody is shown anything by the old ones any more, and
+        what payers are shown is made anew by the worker. Files are changed while nobody looks; payers in the database say so themselves.
+        """
+        told = [self.settings.payers is not None, sorted((name, *_named(payer)) for name, payer in self.payers.files.items())]
+        digest = sha256(repr(told).encode()).hexdigest()
+
+        def work(tx: Transaction) -> None:
+            tx.payers.change()
+            before = tx.payers.files()
+            if before == digest:
+                return
+            tx.payers.files(digest)
+            if before is not None or tx.resources.any("Coverage"):
+                view_again(tx)
+
+        with self.store.snapshot(GATEWAY) as tx:
+            same = tx.payers.files() == digest
+        if not same:
+            self.store.run(GATEWAY, self.clock(), work)
 
     def put(self, principal: Principal, payer: Payer, document: str) -> None:
         """Configure a payer, or change how it is. document: the text `payer` was read from. Raises ConflictError."""

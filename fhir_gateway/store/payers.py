@@ -15,6 +15,7 @@ from fhir_gateway.store.work import Work
 
 _P: Final = tables.payer
 _C: Final = tables.payer_circuit
+_F: Final = tables.payer_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,14 @@ class Payers:
         self._work.payers = None
         return bool(self._work.execute(_REMOVE, {"name": fit(name)}).rowcount)
 
+    def files(self, digest: str | None = None) -> str | None:
+        """Whom the payers' files meant when this database was last served, None when that is not known. digest: whom they mean from now on."""
+        held = self._work.execute(_FILES).first()
+        if digest is not None:
+            self._work.execute(_F.delete())
+            self._work.execute(_F.insert(), {"digest": digest})
+        return None if held is None else str(held.digest)
+
     def circuit(self, payer: str) -> Circuit:
         """How it has answered lately."""
         row = self._work.execute(_CIRCUIT, {"payer": fit(payer)}).first()
@@ -80,5 +89,6 @@ class Payers:
 
 _ALONE: Final = text("LOCK TABLE payer IN ACCESS EXCLUSIVE MODE")
 _ALL: Final = select(_P).order_by(_P.c.name)
+_FILES: Final = select(_F)
 _REMOVE: Final = delete(_P).where(_P.c.name == bindparam("name"))
 _CIRCUIT: Final = select(_C).where(_C.c.payer == bindparam("payer"))

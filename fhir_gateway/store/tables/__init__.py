@@ -17,7 +17,7 @@ from fhir_gateway.store.tables.identities import PatientLinkRow
 from fhir_gateway.store.tables.inbox import InboxRow
 from fhir_gateway.store.tables.outbox import OutboxRow
 from fhir_gateway.store.tables.partners import PartnerRow
-from fhir_gateway.store.tables.payers import CircuitRow, PayerRow
+from fhir_gateway.store.tables.payers import CircuitRow, PayerFilesRow, PayerRow
 from fhir_gateway.store.tables.records import RecordLinkRow, RecordRow
 from fhir_gateway.store.tables.resources import ContributorRow, IdentityKeyRow, ResourceRow, VersionRow
 from fhir_gateway.store.tables.search import DateRow, QuantityRow, ReferenceRow, StringRow, TokenRow
@@ -58,3 +58,4 @@ payer_share = _table(PayerShareRow)
 payer_release = _table(PayerReleaseRow)
 payer = _table(PayerRow)
 payer_circuit = _table(CircuitRow)
+payer_files = _table(PayerFilesRow)

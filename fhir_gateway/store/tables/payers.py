@@ -30,3 +30,12 @@ class CircuitRow(SQLModel, table=True):
     payer: str = Field(primary_key=True, sa_type=Key)
     failures: int
     rests_until: datetime | None = Field(default=None, sa_type=UtcTime, nullable=True)
+
+
+class PayerFilesRow(SQLModel, table=True):
+    """Whom the payers' files meant when this database was last served. One row."""
+
+    __tablename__ = "payer_files"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    digest: str = Field(primary_key=True, sa_type=Key)

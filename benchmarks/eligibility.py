@@ -1,4 +1,4 @@
-"""A question about an insurance, answered by the rules held here: through the gateway object, on SQLite with synchronous=FULL.
+"""A question about an insurance, answered by the rules held here, on SQLite with synchronous=FULL: through the gateway object, and over HTTP.
 
 Each question is about a member of its own; question and answer are validated, stored and on disk before the answer is given. The bars are issue 6's:
 below 10 ms at p99, and 400 a second on one worker.
@@ -11,14 +11,17 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from statistics import quantiles
 from typing import Any, NamedTuple
 
+from benchmarks.steady import Ask, rate
 from fhir_gateway.coverage.payer import shipped
 from fhir_gateway.pipeline import Gateway
 from fhir_gateway.security.principal import Principal
 from fhir_gateway.settings import Settings
 from fhir_gateway.validation import encode
+from tests.server import Server
 
 STAFF = Principal("administrator", name="benchmark")
 MEMBERS, QUESTIONS, THREADS = 400, 1200, 4
@@ -26,11 +29,14 @@ P99, RATE = 0.010, 400
 
 
 class Speed(NamedTuple):
-    """Questions one after the other: median and p99 in seconds. rate: questions a second asked from several threads."""
+    """Questions one after the other: median and p99 in seconds. rate: questions a second asked from several threads. served: the same over HTTP, from as many
+    connections, of one worker.
+    """
 
     median: float
     p99: float
     rate: float
+    served: float
 
 
 def measure(members: int = MEMBERS, questions: int = QUESTIONS) -> Speed:
@@ -45,10 +51,27 @@ def measure(members: int = MEMBERS, questions: int = QUESTIONS) -> Speed:
         times = [_timed(lambda body=body: gateway.submit_eligibility(STAFF, body)) for body in bodies]
         began = time.perf_counter()
         list(threads.map(lambda body: gateway.submit_eligibility(STAFF, body), bodies))
-        rate = len(bodies) / (time.perf_counter() - began)
+        held = len(bodies) / (time.perf_counter() - began)
         gateway.stop()
     cut = quantiles(times[len(times) // 10 :], n=100)
-    return Speed(cut[49], cut[98], rate)
+    return Speed(cut[49], cut[98], held, _served(payer.title, members, questions))
+
+
+def _served(payer: str, members: int, questions: int) -> float:
+    """Answers a second over HTTP."""
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(THREADS) as threads:
+        url = f"sqlite:///{folder}/served.db"
+        gateway = Gateway(Settings(database_url=url, auth="off"), threads)
+        gateway.store.upgrade()
+        asked = [encode(_question(gateway, number, payer)) for number in range(members)]
+        gateway.stop()
+        with Server(url, alone=True) as server:
+            orders = [Ask("POST", "/CoverageEligibilityRequest/$submit", asked[number % members]) for number in range(questions)]
+            ask = partial(rate, f"{server.base}/fhir")
+            ask(orders[: members // 2])
+            began = time.perf_counter()
+            list(threads.map(ask, [orders[thread::THREADS] for thread in range(THREADS)]))
+            return questions / (time.perf_counter() - began)
 
 
 def _question(gateway: Gateway, number: int, payer: str) -> dict[str, Any]:

@@ -215,7 +215,7 @@ def test_a_process_that_has_not_heard_of_a_map_maps_by_it_all_the_same(told: Tol
     """Several processes serve one database; what one of them saved holds for all from its commit on."""
     other = Gateway(told.gateway.settings, told.executor, clock=lambda: told.now)
     told.receives(married(mrn="P1"))
-    other.create(STAFF, "ConceptMap", encode(translation("COHAB", "T")), None)
+    other.fhir.create(STAFF, "ConceptMap", encode(translation("COHAB", "T")), None)
     told.receives(married(mrn="P2", number="REF-2"))
     assert marital(told, "P2") == ["T", "COHAB"]
     works(told)

@@ -28,17 +28,18 @@ def mend(ctx: Context) -> None:
                 draft.resource["status"] = "proposed"  # a permission nobody knows the time of is for a person to look at
 
 
-def _reversed(value: Any, path: str) -> Iterator[tuple[Json, str, str]]:
+def _reversed(value: Json, path: str) -> Iterator[tuple[Json, str, str]]:
     """(what holds it, its name there, its path) of every such period."""
-    if isinstance(value, list):
-        for one in value:
-            yield from _reversed(one, path)
-    elif isinstance(value, dict):
-        for name, part in value.items():
-            if isinstance(part, dict) and _before(part.get("end"), part.get("start")):
+    for name, part in value.items():
+        if isinstance(part, dict):
+            if "start" in part and _before(part.get("end"), part["start"]):
                 yield value, name, f"{path}.{name}"
             else:
                 yield from _reversed(part, f"{path}.{name}")
+        elif isinstance(part, list):
+            for one in part:
+                if isinstance(one, dict):
+                    yield from _reversed(one, f"{path}.{name}")
 
 
 def _before(end: Any, start: Any) -> bool:

@@ -49,7 +49,9 @@ NETWORK_RESTRICTED: Final = canonical(
 REMAINING: Final = canonical("StructureDefinition", "benefit-remaining")  # insurance.item.benefit: valueMoney, what is left of it
 BENEFIT_PERIOD: Final = canonical("StructureDefinition", "benefit-period")  # insurance.item.benefit: valueCoding of PERIODS
 PAYER_CONTACT: Final = canonical("StructureDefinition", "payer-contact")  # response: valueContactPoint or valueString (EB01 U); repeats
-CHANNEL: Final = canonical("StructureDefinition", "answered-by")  # response: valueCode rules | fhir | x12
+CHANNEL: Final = canonical("StructureDefinition", "answered-by")  # response: valueCode rules | fhir | x12 | person
+PERSON: Final = "person"
+"""A CHANNEL: what a payer told a person, who entered it."""
 FOLLOW_UP: Final = canonical("StructureDefinition", "follow-up-action")  # error: valueCoding of FOLLOW_UPS (AAA04)
 WHO_FIXES: Final = canonical("StructureDefinition", "who-must-fix")  # error: valueCode clinic | referrer | patient | payer
 RETRY_AFTER: Final = canonical("StructureDefinition", "retry-after")  # error: valueDuration, when the same question may be asked again

@@ -14,7 +14,7 @@ from fhir_gateway.cli.cases import Named, app, print_case
 from fhir_gateway.cli.connection import STAFF, gateway
 from fhir_gateway.cli.terminal import stop, write
 from fhir_gateway.coverage.asking import Entered, Told
-from fhir_gateway.pipeline.authorising import proof_of
+from fhir_gateway.pipeline.entered import proof_of
 
 DAY = "%Y-%m-%d"
 _FILE_NAME = re.compile(r"(?:[.~]?/\S*|\S+\.[A-Za-z0-9]{2,5})")
@@ -54,13 +54,13 @@ def authorisation(
         if page:
             write(opened.authorising.page(STAFF, case))
             return
-        sheet = _sheet(proof)
+        sheet = sheet_of(proof)
         words = f"Proof on file: {sheet.title}" if sheet else proof
         told = Told(chosen[0], by, words, ref, begins.date() if begins else None, until.date() if until else None)
         print_case(opened.authorising.enter(STAFF, case, told, sheet))
 
 
-def _sheet(proof: str) -> Sheet | None:
+def sheet_of(proof: str) -> Sheet | None:
     """The file that is the proof, None for words. What reads like a file's name and is none ends the command: nobody wants the name kept as proof."""
     try:
         return proof_of(Path(proof).read_bytes(), Path(proof).name) if proof else None

@@ -48,6 +48,7 @@ NAMES: Final[dict[str, str]] = {
 """X12 element 1365, the codes that may answer for a second opinion."""
 IN_NETWORK: Final = {"system": NETWORK, "code": "in", "display": "In Network"}
 OUT_OF_NETWORK: Final = {"system": NETWORK, "code": "out", "display": "Out of Network"}
+NETWORKS: Final = {"in": IN_NETWORK, "out": OUT_OF_NETWORK}
 
 
 @dataclass(frozen=True, slots=True)

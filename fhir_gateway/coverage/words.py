@@ -191,14 +191,13 @@ def _service(said: Insured) -> str:
 
 def _share(benefit: Json) -> str:
     kind = next((BENEFITS[code] for _, code in codings(benefit.get("type")) if code in BENEFITS), "")
-    amount = _amount(benefit)
-    if not kind or not amount:
+    amount, left = _amount(benefit), extended(benefit, REMAINING)
+    if not kind or not (amount or isinstance(left, dict)):
         return ""
     period = extended(benefit, BENEFIT_PERIOD)
     when = PERIODS.get(str(period.get("code")), "") if isinstance(period, dict) else ""
-    left = extended(benefit, REMAINING)
-    rest = f" ({money(left)} left)" if isinstance(left, dict) else ""
-    return " ".join(filter(None, (kind, amount, when))) + rest
+    rest = f"{money(left)} left" if isinstance(left, dict) else ""
+    return " ".join(filter(None, (kind, amount, when, f"({rest})" if rest and amount else rest)))
 
 
 def _amount(benefit: Json) -> str:

@@ -8,45 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import Any
 
-from fhir_gateway.cases import paper
-from fhir_gateway.cases.days import span
 from fhir_gateway.cases.paper import Sheet
 from fhir_gateway.coverage import asking
 from fhir_gateway.coverage.asking import ACT, Told
 from fhir_gateway.coverage.authorisation import Standing, acts, may
-from fhir_gateway.coverage.section import plans_of, standing_of
-from fhir_gateway.errors import InvalidError, NotFoundError, TooLargeError, TransitionError
+from fhir_gateway.errors import InvalidError, NotFoundError, TransitionError
 from fhir_gateway.pages.authorisation import proof_page
 from fhir_gateway.pages.letter import full_name
 from fhir_gateway.pipeline import writes
 from fhir_gateway.pipeline.authorisations import queue
-from fhir_gateway.pipeline.casefile import Held, assemble
 from fhir_gateway.pipeline.casework import Casework
-from fhir_gateway.pipeline.restrictions import restricted
-from fhir_gateway.pipeline.sniff import media_type
+from fhir_gateway.pipeline.entered import check_told, insured, keep
 from fhir_gateway.pipeline.steps import legal, step
 from fhir_gateway.pipeline.translate import translated
-from fhir_gateway.security.principal import GATEWAY, Principal
+from fhir_gateway.security.principal import Principal
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Store, Stored, Transaction
 from fhir_gateway.store.cases import Case
 from fhir_gateway.store.ids import new_id
 
 Json = dict[str, Any]
-
-
-class _Asked(NamedTuple):
-    """A case as an authorisation sees it. coverage: "Coverage/id" that pays first, None when none is held; plan: that Coverage; payor: of it."""
-
-    held: Held
-    stands: Standing
-    coverage: str | None
-    plan: Json
-    payor: Json
-    day: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +49,7 @@ class Authorising:
         """
 
         def work(tx: Transaction, case: Case, task: Stored) -> list[Stored]:
-            own, seen = self._seen(tx, case, principal)
+            own, seen = insured(tx, self.casework, case, principal, self.clock())
             self._may(seen.stands, "ask")
             if case.self_pay:
                 raise TransitionError("The patient pays without insurance: no plan is to be asked", "Claim.insurance")
@@ -106,7 +90,7 @@ class Authorising:
         self._check(told, proof)
 
         def work(tx: Transaction, case: Case, task: Stored) -> list[Stored]:
-            own, seen = self._seen(tx, case, principal)
+            own, seen = insured(tx, self.casework, case, principal, self.clock())
             self._may(seen.stands, ACT[told.decision])
             request = own.resources.read_many([seen.stands.claim]).get(seen.stands.claim) if seen.stands.claim else None
             made = asking.answer(
@@ -118,14 +102,7 @@ class Authorising:
                 surgical=asking.indicator(request.resource) if request else (),
                 now=self.clock(),
             )
-            legal([made])
-            stored = own.resources.create(made)
-            entered = paper.entered([stored.reference], now=self.clock(), who=principal.name)
-            if proof is not None:
-                kept = own.resources.create(paper.binary(proof, seen.held.file.referral["subject"]), id=new_id(), fresh=True)
-                entered["entity"] = [{"role": "source", "what": {"reference": kept.reference, "display": proof.title or "proof"}}]
-            legal([entered])
-            own.resources.create(entered)
+            stored = keep(own, made, proof, seen.held.file.referral["subject"], principal, self.clock())
             tx.audit.append(f"authorisation:{told.decision}", stored.type, stored.id)
             return [stored]
 
@@ -138,7 +115,7 @@ class Authorising:
             case = tx.cases.get(name)
             if case is None:
                 raise NotFoundError("There is no such case")
-            own, seen = self._seen(tx, case, principal)
+            own, seen = insured(tx, self.casework, case, principal, self.clock())
             names = [one for one in (seen.stands.claim, seen.stands.response) if one]
             found = own.resources.read_many(names)
             patient = full_name(seen.held.file.patient)
@@ -149,42 +126,14 @@ class Authorising:
         written = now.astimezone(self.settings.zone).date()
         return proof_page(words, shown, clinic=self.settings.clinic_name, patient=patient, referral=number, written=written, zone=self.settings.zone)
 
-    def _seen(self, tx: Transaction, case: Case, principal: Principal) -> tuple[Transaction, _Asked]:
-        """The case as it stands now, and the transaction on the clinic's own behalf."""
-        staff = tx.on_behalf_of(GATEWAY)
-        held = assemble(staff, case)
-        if held is None:
-            raise NotFoundError("There is no such case")
-        now = self.clock()
-        flat, _ = self.casework.answer(staff, case, now)
-        moment = self.casework.moment(now)
-        file = restricted(staff, held.file, self.casework.payers, moment)
-        plans = plans_of(file, flat, moment, self.casework.policy.clinic)
-        first = next(iter(sorted(plans.first)), None)
-        plan = plans.held[first] if first else {}
-        payor = next(iter(plan.get("payor") or ()), {"display": "payer not named"})
-        day = span(flat["case"].get("appointment"), self.settings.zone)
-        own = tx.on_behalf_of(Principal("gateway", "", principal.name))
-        return own, _Asked(held, standing_of(held.file, plans, flat, moment), first, plan, payor, day.low if day else None)
-
     def _may(self, stands: Standing, act: str) -> None:
         if may(act, stands.state, "clinic") is None:
             legal_acts = ", ".join(acts(stands.state, "clinic"))
             raise TransitionError(f"The authorisation is {stands.state}: {act} is not possible; possible is {legal_acts}", "Claim.status")
 
     def _check(self, told: Told, proof: Sheet | None) -> None:
-        if not told.by.strip():
-            raise InvalidError("Say who at the payer said so", "ClaimResponse.processNote")
-        if not told.said.strip():
-            raise InvalidError("An answer is entered with its proof: what was said, or a file", "ClaimResponse.processNote")
+        check_told(told.by, told.said, proof, where="ClaimResponse.processNote", most=self.settings.message_bytes)
         if told.decision in ("granted", "granted-in-part") and not told.ref.strip():
             raise InvalidError("What is granted has a number the payer will know it by", "ClaimResponse.preAuthRef")
         if told.begins and told.until and told.until < told.begins:
             raise InvalidError("It would end before it begins", "ClaimResponse.preAuthPeriod")
-        if proof is not None and len(proof.content) > self.settings.message_bytes:
-            raise TooLargeError(f"The file is over the limit of {self.settings.message_bytes} bytes", "Binary.data")
-
-
-def proof_of(content: bytes, title: str) -> Sheet:
-    """A file as proof; its content says what it is."""
-    return Sheet(content, media_type(content) or "application/octet-stream", title=title)

@@ -28,6 +28,7 @@ from fhir_gateway.pipeline.conflicts import settle as settle_conflict
 from fhir_gateway.pipeline.custody import Custody
 from fhir_gateway.pipeline.dryrun import DryRun
 from fhir_gateway.pipeline.forms import form_of
+from fhir_gateway.pipeline.hearing import Hearing
 from fhir_gateway.pipeline.intake import FHIR_TYPE, V2_TYPE
 from fhir_gateway.pipeline.messages import V2Intake
 from fhir_gateway.pipeline.messaging import MessageIntake
@@ -101,6 +102,7 @@ class Gateway:
         self.bundles = BundleIntake(self.store, self.casework, settings, self.clock)
         self.operations = Operations(self.store, self.casework, settings, self.clock)
         self.authorising = Authorising(self.store, self.casework, self.clock, settings)
+        self.hearing = Hearing(self.store, self.casework, self.clock, settings)
         self.releases = Releases(self.store, self.clock)
         self.fhir = RestfulInteractions(self.store, self.casework, settings, self.clock)
         self.messaging = MessageIntake(self.store, self.casework, settings, self.clock)

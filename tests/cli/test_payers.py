@@ -9,7 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from fhir_gateway.cli import build
+from fhir_gateway.cli.connection import gateway
 from fhir_gateway.store import Store
+from tests import messages
 
 RUN = CliRunner()
 
@@ -61,6 +63,19 @@ def test_a_check_names_a_case_or_all_that_are_due() -> None:
     assert run("coverage", "check")[0] == 2
     assert run("coverage", "check", "nobody") == (1, "nobody: There is no such case")
     assert run("coverage", "check", "--due") == (0, "")
+
+
+def test_an_answer_heard_on_the_telephone_is_entered_with_its_proof() -> None:
+    with gateway() as opened:
+        list(opened.receive_v2(messages.referral(), "mllp", "test"))
+    heard = ("coverage", "answer", "REF-1", "--by", "Ann at Blue Plan", "--proof", "All in order, she said")
+    code, said = run(*heard, "--in-force", "--covered", "--in-network", "--no-authorisation", "--deductible", "500,120")
+    assert (code, "deductible 500.00 USD (120.00 USD left)" in said) == (0, True)
+    assert run(*heard)[0] == 1
+    for wrong in ("five", "1,2,3"):
+        assert run(*heard, "--deductible", wrong)[0] == 2
+    assert run(*heard, "--copay", "30,10")[0] == 2
+    assert run("coverage", "answer", "nobody", *heard[3:], "--in-force") == (1, "There is no such case")
 
 
 @pytest.mark.parametrize(

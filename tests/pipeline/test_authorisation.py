@@ -11,7 +11,7 @@ import pytest
 
 from fhir_gateway.coverage.asking import Told as Said
 from fhir_gateway.errors import InvalidError, TransitionError
-from fhir_gateway.pipeline.authorising import proof_of
+from fhir_gateway.pipeline.entered import proof_of
 from fhir_gateway.validation import encode
 from tests import messages
 from tests.pipeline.conftest import STAFF, Told, _told

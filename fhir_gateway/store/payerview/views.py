@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fhir_gateway.store.stored import Json, Stored, encode
+from profiles.eligibility import CHANNEL, PERSON
 from profiles.payerview import EXTENSIONS, VIEWS
 
 SUBSETTED: Final = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
@@ -43,7 +44,7 @@ def reduced(resource: Json, around: Around) -> Json:
     made: Json = {name: resource[name] for name in ("resourceType", "id") if name in resource}
     made["meta"] = {name: meta[name] for name in ("versionId", "lastUpdated") if name in meta} | {"tag": [SUBSETTED]}
     for name, value in resource.items():
-        if view is not None and name in view.elements and (kept := _kept(value, name)) is not None:
+        if view is not None and name in view.elements and not _staffs_words(name, resource) and (kept := _kept(value, name)) is not None:
             made[name] = kept
     for name in _NAMED:
         made |= {name: _payer(made[name], around.payer)} if name in made else {}
@@ -51,6 +52,12 @@ def reduced(resource: Json, around: Around) -> Json:
     if refine is not None:
         refine(made, around)
     return {name: value for name, value in made.items() if value not in ([], {}, None)}
+
+
+def _staffs_words(name: str, resource: Json) -> bool:
+    """What a person wrote down of a payer's answer is told in the clinic's own words, which were not meant for the payer."""
+    told = [one for one in resource.get("extension", ()) if one.get("url") == CHANNEL]
+    return name == "disposition" and any(one.get("valueCode") == PERSON for one in told)
 
 
 def _payer(value: Any, payer: str) -> Any:

@@ -90,3 +90,56 @@ def _every_referral_stands_once(server: Server, seed: int) -> None:
         for number in (0, MESSAGES // 2, MESSAGES - 1):
             found = client.get("/ServiceRequest", params={"identifier": f"REF-{number:06d}"}).json()
             assert len(found.get("entry", ())) == 1, (number, seed)
+
+
+CREATES = 240
+WRITERS = 6
+
+
+class Writer:
+    """One FHIR client: creates its Patients under a condition, each until it is told that it stands."""
+
+    def __init__(self, server: Server, numbers: list[int]) -> None:
+        self._server = server
+        self._left = list(numbers)
+        self.stands: dict[int, str] = {}
+
+    def run(self) -> None:
+        while self._left:
+            with contextlib.suppress(httpx.HTTPError), httpx.Client(base_url=f"{self._server.base}/fhir", timeout=20) as client:
+                while self._left:
+                    number = self._left[0]
+                    body = {"resourceType": "Patient", "identifier": [{"system": "urn:oid:1.2.36.7", "value": f"W{number}"}]}
+                    answer = client.post("/Patient", json=body, headers={"If-None-Exist": f"identifier=urn:oid:1.2.36.7|W{number}"})
+                    assert answer.status_code in (200, 201), answer.text
+                    self.stands[number] = answer.json()["id"]
+                    self._left.pop(0)
+            time.sleep(0.02)
+
+
+def test_what_shares_a_transaction_is_lost_or_kept_as_it_was_answered(tmp_path: Path) -> None:
+    """On the embedded database several writers are committed at once (`store.shared`): a crash takes none of those that were answered."""
+    chance = random.Random(seed := random.randrange(10_000))
+    server = Server(f"sqlite:///{tmp_path}/shared.db")
+    server.prepare()
+    server.start()
+    writers = [Writer(server, list(range(CREATES))[n::WRITERS]) for n in range(WRITERS)]
+    threads = [threading.Thread(target=writer.run) for writer in writers]
+    for thread in threads:
+        thread.start()
+    while sum(len(writer.stands) for writer in writers) < CREATES // 2 and any(thread.is_alive() for thread in threads):
+        time.sleep(0.002)
+    time.sleep(chance.random() * 0.01)
+    server.kill()
+    server.start()
+    for thread in threads:
+        thread.join(60)
+    try:
+        stands = {number: id for writer in writers for number, id in writer.stands.items()}
+        assert len(stands) == len(set(stands.values())) == CREATES, seed
+        with httpx.Client(base_url=f"{server.base}/fhir", timeout=30) as client:
+            assert client.get("/Patient", params={"_summary": "count"}).json()["total"] == CREATES, seed
+            for number, id in stands.items():
+                assert client.get(f"/Patient/{id}").json()["identifier"][0]["value"] == f"W{number}", seed
+    finally:
+        server.stop()

@@ -13,6 +13,7 @@ from fhir_gateway.coverage.section import plans_of, standing_of
 from fhir_gateway.errors import InvalidError, NotFoundError, TooLargeError
 from fhir_gateway.pipeline.casefile import Held, assemble
 from fhir_gateway.pipeline.casework import Casework
+from fhir_gateway.pipeline.payers import organizations
 from fhir_gateway.pipeline.restrictions import restricted
 from fhir_gateway.pipeline.sniff import media_type
 from fhir_gateway.pipeline.steps import legal
@@ -49,10 +50,16 @@ def insured(tx: Transaction, casework: Casework, case: Case, principal: Principa
     plans = plans_of(file, flat, moment, casework.policy.clinic)
     first = next(iter(sorted(plans.first)), None)
     plan = plans.held[first] if first else {}
-    payor = next(iter(plan.get("payor") or ()), {"display": "payer not named"})
+    payor = _named(staff, next(iter(plan.get("payor") or ()), {"display": "payer not named"}))
     day = span(flat["case"].get("appointment"), moment.zone)
     own = tx.on_behalf_of(Principal("gateway", "", principal.name))
     return own, Insured(held, standing_of(file, plans, flat, moment), first, plan, payor, day.low if day else None)
+
+
+def _named(tx: Transaction, payor: Json) -> Json:
+    """With the name of the Organization it is, for whoever reads the answer."""
+    name = next((str(one["name"]) for one in organizations(tx, [payor]) if one.get("name")), "")
+    return payor if "display" in payor or not name else {**payor, "display": name}
 
 
 def check_told(by: str, said: str, proof: Sheet | None, *, where: str, most: int) -> None:

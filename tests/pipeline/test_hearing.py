@@ -47,7 +47,8 @@ def test_a_plain_answer_settles_the_question_in_its_own_words(told: Told) -> Non
     flat = hears(told, **YES, amounts=AMOUNTS)
     money = flat["money"]
     assert eligibility(told) == ("accepted", None)
-    assert (money["answeredBy"], money["authorisationState"], money["validUntil"]) == ("person", "not-needed", "2026-09-30")
+    assert (money["payer"], money["answeredBy"], money["validUntil"]) == ("Blue Plan", "person", "2026-09-30")
+    assert money["authorisationState"] == "not-needed"
     assert money["eligibility"] == "The insurance is in force on 2026-09-10 and covers Second Surgical Opinion (20)."
     assert money["network"] == "The clinic is in the plan's network."
     assert money["share"] == "The patient's likely share: copay 30.00 USD; co-insurance 12.5 %; deductible 500.00 USD (120.00 USD left)."

@@ -8,8 +8,8 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
-ELEMENTS: Final = ("1365", "1390", "615", "889")
-"""Service type, eligibility or benefit information, time period qualifier, follow-up action."""
+ELEMENTS: Final = ("1336", "1365", "1390", "615", "889")
+"""Insurance type, service type, eligibility or benefit information, time period qualifier, follow-up action."""
 
 
 class Rejection(NamedTuple):

@@ -6,9 +6,11 @@ Shape: `profiles/eligibility.py`. "Indeterminate" stays what it is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import tzinfo
 from typing import Any, Final
 
+from fhir_gateway.cases.days import span
 from fhir_gateway.cases.evidence import codings, walk
 from fhir_gateway.cases.model import Json
 from profiles.eligibility import (
@@ -17,12 +19,15 @@ from profiles.eligibility import (
     INDETERMINATE,
     NETWORK_PROVIDER,
     NETWORK_RESTRICTED,
+    OTHER_PAYER,
     SECOND_OPINION_REQUIRED,
     SERVICE_TYPES,
 )
 
 IN: Final = "in"
 OUT: Final = "out"
+CONTRADICTORY: Final = "The payer calls it active, and gives dates for it that do not hold the day asked about."
+NETWORK_ONLY: Final = "nothing is paid out of network"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,7 @@ class Insured:
     """What a response says of one insurance. coverage: "Coverage/id" or "". checked: digest of the Coverage asked about, "" when nobody noted it.
 
     item: what answers for a second opinion, {} when nothing does; service_type: its X12 code, "" when it names none. unknown: why nobody can say.
+    period: benefitPeriod, {} when none is given. others: payers it names beside the one asked.
     """
 
     coverage: str
@@ -39,6 +45,8 @@ class Insured:
     service_type: str
     unknown: str
     items: tuple[Json, ...]
+    period: Json = field(default_factory=dict)
+    others: tuple[str, ...] = ()
 
     @property
     def excluded(self) -> bool:
@@ -48,13 +56,14 @@ class Insured:
     @property
     def network(self) -> str:
         """`in`, `out`, or "" where nobody said: neither does who tells the benefits in and out of network apart, one item each (X12 EB12)."""
-        found = {code for item in self._alike for _, code in codings(item.get("network"))}
+        found = {code for item in self._alike for code in _networks(item)}
         return IN if found == {IN} else OUT if found == {OUT} else ""
 
     @property
     def restricted(self) -> str:
-        """What the plan restricts the choice of provider to, "" for nothing."""
-        return str(extended(self.item, NETWORK_RESTRICTED) or "")
+        """What the plan restricts the choice of provider to, "" for nothing. One that pays nothing out of network restricts it to its network."""
+        shut = not self.excluded and any(one.get("excluded") is True and _networks(one) == {OUT} for one in self._alike)
+        return "; ".join(filter(None, (str(extended(self.item, NETWORK_RESTRICTED) or ""), NETWORK_ONLY if shut else "")))
 
     @property
     def providers(self) -> list[Json]:
@@ -86,6 +95,13 @@ class Insured:
 def insured(response: Json) -> list[Insured]:
     """Each insurance of a response, in its order."""
     return [_insured(one) for one in walk(response, "insurance") if isinstance(one, dict)]
+
+
+def outside(response: Json, period: Json, zone: tzinfo) -> bool:
+    """Does the period a payer gives for a plan (benefitPeriod) leave out the day that was asked about?"""
+    days = span(next(iter((*walk(response, "servicedDate"), *walk(response, "servicedPeriod.start"))), None), zone)
+    begin, end = (span(period.get(name), zone) for name in ("start", "end"))
+    return bool(days and ((begin and begin.low > days.high) or (end and end.high < days.low)))
 
 
 def service_type(item: Json) -> str:
@@ -126,7 +142,13 @@ def _insured(one: Json) -> Insured:
         service_type=service_type(item),
         unknown=str(extended(one, INDETERMINATE) or extended(item, INDETERMINATE) or ""),
         items=items,
+        period=one["benefitPeriod"] if isinstance(one.get("benefitPeriod"), dict) else {},
+        others=tuple(map(str, extensions(one, OTHER_PAYER))),
     )
+
+
+def _networks(item: Json) -> set[str]:
+    return {code for _, code in codings(item.get("network"))}
 
 
 def _answering(items: Sequence[Json]) -> Json:

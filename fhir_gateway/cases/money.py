@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, tzinfo
 from typing import Final
 
 from fhir_gateway.cases.authorised import decided
-from fhir_gateway.cases.days import Span
-from fhir_gateway.cases.eligibility import IN, OUT, Insured, insured
+from fhir_gateway.cases.days import Span, month_end, span
+from fhir_gateway.cases.eligibility import CONTRADICTORY, IN, OUT, Insured, insured, outside
 from fhir_gateway.cases.evidence import Entry, walk
 from fhir_gateway.cases.insured import digest, in_force, is_self_pay, primary
 from fhir_gateway.cases.model import ItemState, Json, Moment
@@ -37,13 +37,15 @@ AUTHORISED: Final[dict[str, tuple[ItemState, str]]] = {
 class Plans:
     """The Coverages of a case. held: by reference; first: those that pay first on the day; clinic: names by which a plan may name the clinic.
 
-    lapsed: plans are held, and none of them holds on the day.
+    lapsed: plans are held, and none of them holds on the day. day: of the appointment, or today.
     """
 
     held: Mapping[str, Json] = field(default_factory=dict)
     first: Collection[str] = ()
     clinic: Collection[str] = ()
     lapsed: bool = False
+    day: date | None = None
+    zone: tzinfo = UTC
 
     @classmethod
     def of(cls, coverages: Mapping[str, Json], day: date, at: Moment, clinic: Collection[str]) -> Plans:
@@ -51,7 +53,7 @@ class Plans:
         coverages = {name: held for name, held in coverages.items() if held.get("status") != "entered-in-error"}
         plans = [held for held in coverages.values() if not is_self_pay(held)]
         lapsed = bool(plans) and all(in_force(held, Span(day, day), at.zone) is False for held in plans)
-        return cls(coverages, primary(coverages, day, at.zone), {name.casefold() for name in clinic}, lapsed)
+        return cls(coverages, primary(coverages, day, at.zone), {name.casefold() for name in clinic}, lapsed, day, at.zone)
 
     def speaks_of(self, response: Json) -> tuple[Insured | None, str]:
         """What a response says of the Coverage that pays first; or None and why it says nothing of it."""
@@ -62,7 +64,17 @@ class Plans:
         now = [one for one in ours if not one.checked or one.coverage not in self.held or one.checked == digest(self.held[one.coverage])]
         if ours and not now:
             return None, "policy-changed"
-        return next(iter(now), None), ""
+        return next((self._held_to(one, response) for one in now), None), ""
+
+    def ends_before(self, said: Insured) -> bool:
+        """Does the payer say that the insurance ends in the month of the day, and before it? (A day of a later month is asked about again anyway.)"""
+        end = span(said.period.get("end"), self.zone)
+        return bool(end and self.day and end.high < self.day <= month_end(end.high))
+
+    def _held_to(self, said: Insured, response: Json) -> Insured:
+        """A plan that is in force on a day outside the period the payer gives for it is a contradiction, and nobody can say."""
+        contradicted = said.inforce and outside(response, said.period, self.zone)
+        return replace(said, inforce=None, unknown=CONTRADICTORY) if contradicted else said
 
 
 def eligibility(response: Json, plans: Plans) -> Says:
@@ -76,6 +88,8 @@ def eligibility(response: Json, plans: Plans) -> Says:
         return "received", "indeterminate"
     if said.inforce is False:
         return "not-acceptable", "not-in-force"
+    if plans.ends_before(said):
+        return "not-acceptable", "lapsed"
     return _service(said, plans)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from datetime import UTC
 from decimal import Decimal
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from fhir_gateway.cases.eligibility import CONTRADICTORY, outside
 from profiles.eligibility import (
     BENEFIT_NOTE,
     BENEFIT_PERIOD,
@@ -70,6 +72,8 @@ def _head(response: Json) -> Text:
 
 def _standing(response: Json, insurance: Json) -> Text:
     inforce, why = insurance.get("inforce"), "; ".join(map(_plain, _values(insurance, INDETERMINATE)))
+    if inforce and outside(response, insurance.get("benefitPeriod", {}), UTC):
+        inforce, why = None, CONTRADICTORY
     word = _either(inforce, "yes", "no", "unknown")
     line = Text("plan in force: ").append(word, style=_COLOURS.get(word, "yellow"))
     if period := _period(insurance.get("benefitPeriod")):

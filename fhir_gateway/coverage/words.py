@@ -142,6 +142,8 @@ def problems(response: Json, said: Insured | None) -> list[str]:
             fixer = FIXERS.get(str(extended(error, WHO_FIXES)), "")
             text = str(code.get("text") or next(iter(walk(code, "coding.display")), "") or next(iter(walk(code, "coding.code")), "an error"))
             found.append(text.rstrip(".") + (f". To be fixed by {fixer}." if fixer else "."))
+    if said and said.others:
+        found.append(f"The payer names another insurance: {', '.join(said.others)}. Ask the patient about it: it may have to pay first.")
     if said and said.disagreeing:
         kinds = ", ".join(kind or "unnamed" for kind in said.disagreeing)
         found.append(f"The payer answers otherwise for other service types ({kinds}); what is nearest to a second opinion counts.")

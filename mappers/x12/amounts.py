@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from mappers.result import Json
+from mappers.x12.kept import of_benefit, verbatim
 from mappers.x12.loops import Loop
 from mappers.x12.place import Finding
 from mappers.x12.segment import Segment
@@ -17,7 +18,6 @@ from profiles.eligibility import (
     BENEFIT_PERIOD,
     BENEFIT_TYPES,
     BENEFIT_UNIT,
-    KEPT,
     OUT_OF_POCKET,
     OWN_BENEFITS,
     PERIODS,
@@ -130,10 +130,9 @@ def _percent(share: Decimal) -> Json:
 
 
 def notes(loop: Loop, url: str) -> list[Json]:
-    """MSG01 verbatim as extensions of `url`; HSD, DTP, REF and III verbatim as kept segments."""
+    """MSG01 verbatim as extensions of `url`; what else has no home as kept segments."""
     said = [extension(url, "String", text) for msg in loop.named("MSG") if (text := msg.text(1))]
-    kept = [*loop.named("HSD", "DTP", "REF"), *(segment for place in loop.inner("2115") for segment in place.segments)]
-    return said + [extension(KEPT, "String", str(segment)) for segment in kept]
+    return said + verbatim(of_benefit(loop))
 
 
 def _has(benefit: Json, url: str) -> bool:

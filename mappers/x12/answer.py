@@ -14,7 +14,8 @@ from typing import Final
 from mappers.result import Json
 from mappers.x12 import parties
 from mappers.x12.dates import PLAN_DATES, plan_period, serviced
-from mappers.x12.items import PLAN, in_force, items
+from mappers.x12.items import PLAN, in_force, items, makes_item
+from mappers.x12.kept import of_answer, verbatim
 from mappers.x12.loops import Loop, loops
 from mappers.x12.place import Finding, X12Error
 from mappers.x12.rejections import errors
@@ -44,17 +45,21 @@ class Asked:
 class Answer:
     """response: a legal R4 resource. traces: TRN02 of every TRN01 2, the numbers of the question as the payer gives them back; the caller compares.
 
-    submitted: BHT03, the number of the whole transaction. payer_traces: TRN02 of TRN01 1, the payer's own number. findings: what could not be read.
+    payer_traces: TRN02 of TRN01 1, the payer's own number. submitted: BHT03, the number of the whole transaction. level: of whom it is about (A payer,
+    B provider, C subscriber, D dependent). findings: what could not be read.
     """
 
     response: Json
     traces: tuple[str, ...]
     payer_traces: tuple[str, ...]
     submitted: str
+    level: str
     findings: tuple[Finding, ...]
 
 
 _FROM_FILE: Final = Asked()
+PAYERS: Final = {"PRP": "the primary payer", "SEP": "the secondary payer", "TTP": "the tertiary payer"}
+"""NM101 of another payer (2120 of EB01 R)."""
 
 
 def answers(transaction: Transaction, asked: Asked = _FROM_FILE, codes: Codes | None = None) -> list[Answer]:
@@ -69,11 +74,14 @@ def answers(transaction: Transaction, asked: Asked = _FROM_FILE, codes: Codes | 
 
 
 def _paths(tree: Loop) -> Iterator[list[Loop]]:
-    """For each person, or for a payer or provider about whom nothing follows: the 2000 loops from the payer down."""
+    """For each person, or for a payer or provider about whom nothing follows: the 2000 loops from the payer down.
+
+    A subscriber with dependents is one of them where benefits are told of the subscriber under a number of its own (2000C TRN, 2110C EB).
+    """
 
     def below(path: list[Loop]) -> Iterator[list[Loop]]:
         inner = path[-1].inner("2000")
-        if not inner:
+        if not inner or (path[-1].named("TRN") and any(entity.inner("2110") for entity in path[-1].entities)):
             yield path
         for loop in inner:
             yield from below([*path, loop])
@@ -92,7 +100,7 @@ def _answer(transaction: Transaction, tree: Loop, path: list[Loop], asked: Asked
     failed = refused + [error for loop in told for error in errors(loop, codes)]
     insured = _insurance(person, entities, told, codes, findings)
     made: Json = {"resourceType": "CoverageEligibilityResponse", **_contained(entities, person, insured, asked)}
-    made["extension"] = _extensions(entities.get("A"), told)
+    made["extension"] = _extensions(entities.get("A"), told) + verbatim(of_answer(path, (loop for loop in told if not makes_item(loop.segments[0]))))
     made |= {"status": "active", "purpose": list(asked.purpose)}
     made["patient"] = asked.patient or ({"reference": "#patient"} if person else {"type": "Patient", "display": "Not named in the answer"})
     made |= serviced(_dates(person, told), findings)
@@ -106,7 +114,7 @@ def _answer(transaction: Transaction, tree: Loop, path: list[Loop], asked: Asked
     if failed:
         made["error"] = failed
     bht = tree.first("BHT")
-    return Answer(made, _numbers(traces, "2"), _numbers(traces, "1"), bht.value(3) if bht else "", tuple(findings))
+    return Answer(made, _numbers(traces, "2"), _numbers(traces, "1"), bht.value(3) if bht else "", path[-1].name[-1], tuple(findings))
 
 
 def _insurance(person: Loop | None, entities: dict[str, Loop], told: Sequence[Loop], codes: Codes, findings: list[Finding]) -> Json:
@@ -155,7 +163,8 @@ def _other_payers(told: Iterable[Loop]) -> Iterator[str]:
         if loop.segments[0].value(1) == "R":
             for named in loop.inner("2120"):
                 if name := parties.name_text(named.segments[0]):
-                    yield name
+                    rank = PAYERS.get(named.segments[0].value(1), "")
+                    yield f"{name} ({rank})" if rank else name
 
 
 def _extensions(payer: Loop | None, told: Iterable[Loop]) -> list[Json]:

@@ -12,7 +12,8 @@ from mappers.result import Json
 from mappers.x12.amounts import benefits, tells_amount, unit
 from mappers.x12.loops import Loop
 from mappers.x12.place import Finding, X12Error
-from mappers.x12.standing import told
+from mappers.x12.segment import Segment
+from mappers.x12.standing import DECIDING, NO, UNCLEAR, YES, told
 from mappers.x12.values import coding
 from profiles.eligibility import (
     BENEFIT_UNIT,
@@ -53,7 +54,7 @@ def items(loops: Sequence[Loop], codes: Codes, findings: list[Finding]) -> list[
     groups: dict[Subject, list[Loop]] = {}
     for loop in loops:
         eb = loop.segments[0]
-        if eb.value(1) not in ABOUT_THE_ANSWER and (eb.value(1) != "U" or eb.raw(3)):
+        if makes_item(eb):
             services = dict.fromkeys(eb.repeats(3) or ["" if eb.raw(13) else PLAN])
             if len(services) > MAX_SERVICES:
                 raise X12Error(f"more than {MAX_SERVICES} service types in one element", eb.where(3))
@@ -62,6 +63,11 @@ def items(loops: Sequence[Loop], codes: Codes, findings: list[Finding]) -> list[
             for service in services:
                 groups.setdefault((service, eb.raw(13)), []).append(loop)
     return [_item(subject, side, part, codes, findings) for subject, group in groups.items() for side, part in _by_side(group)]
+
+
+def makes_item(eb: Segment) -> bool:
+    """Is it about a service type, and not about the answer as a whole?"""
+    return eb.value(1) not in ABOUT_THE_ANSWER and (eb.value(1) != "U" or bool(eb.raw(3)))
 
 
 def in_force(made: Iterable[Told]) -> tuple[bool | None, str]:
@@ -81,13 +87,33 @@ def in_force(made: Iterable[Told]) -> tuple[bool | None, str]:
 
 
 def _by_side(group: list[Loop]) -> Iterator[tuple[tuple[str, ...], list[Loop]]]:
-    """The group as one, or as in and out of network where it answers for both apart; what names no network counts for both."""
+    """The group as one, or as in and out of network where it answers for both apart; what names no network counts for both.
+
+    What is said of one side goes before what is said in general: "active" and "not covered out of network" contradict each other in nothing (EB12).
+    """
     named = {loop.segments[0].value(12) for loop in group}
-    if {"Y", "N"} <= named:
+    if {"Y", "N"} <= named or _sides_differ(group):
         for side in ("in", "out"):
-            yield (side,), [loop for loop in group if side in _SIDES.get(loop.segments[0].value(12), ("in", "out"))]
+            yield (side,), _of_side(group, side)
     else:
         yield next((sides for code, sides in _SIDES.items() if code in named), ()), group
+
+
+def _sides_differ(group: list[Loop]) -> bool:
+    """Is one side of the network decided otherwise than the service type in general?"""
+    said: dict[bool, set[str]] = {True: set(), False: set()}
+    for loop in group:
+        eb = loop.segments[0]
+        if eb.value(1) in DECIDING:
+            said[eb.value(12) in ("Y", "N")].add("yes" if eb.value(1) in YES else UNCLEAR if eb.value(1) == UNCLEAR else "no")
+    return bool(said[True] and said[False]) and said[True] != said[False]
+
+
+def _of_side(group: list[Loop], side: str) -> list[Loop]:
+    """What is said of one side, and in general; of that no verdict where the side has its own."""
+    near = [loop for loop in group if side in _SIDES.get(loop.segments[0].value(12), ("in", "out"))]
+    decided = any(_SIDES.get(loop.segments[0].value(12)) == (side,) and loop.segments[0].value(1) in DECIDING for loop in near)
+    return [loop for loop in near if not decided or loop.segments[0].value(1) not in DECIDING or _SIDES.get(loop.segments[0].value(12)) == (side,)]
 
 
 def _item(subject: Subject, sides: tuple[str, ...], group: list[Loop], codes: Codes, findings: list[Finding]) -> Told:
@@ -103,7 +129,7 @@ def _item(subject: Subject, sides: tuple[str, ...], group: list[Loop], codes: Co
     ebs = [loop.segments[0] for loop in group]
     if names := list(dict.fromkeys(eb.text(5) for eb in ebs if eb.text(5) and eb.value(1) not in _TEXTS)):
         made["name"] = "; ".join(names)
-    if texts := list(dict.fromkeys([*([f"Procedure {procedure}"] if service and procedure else []), *filter(None, _texts(group))])):
+    if texts := list(dict.fromkeys([*([f"Procedure {procedure}"] if service and procedure else []), *_kinds(ebs, codes), *_texts(group)])):
         made["description"] = "\n".join(texts)
     if sides:
         made["network"] = {"coding": [coding(NETWORK, side) for side in sides]}
@@ -140,8 +166,15 @@ def _texts(group: list[Loop]) -> Iterator[str]:
     """What describes the benefit, its limits and exclusions; sentences (MSG) are kept as disclaimers."""
     for loop in group:
         eb = loop.segments[0]
-        if eb.value(1) in _TEXTS:
+        if eb.value(1) in _TEXTS and eb.text(5):
             yield eb.text(5)
+
+
+def _kinds(ebs: Iterable[Segment], codes: Codes) -> Iterator[str]:
+    """The kind of insurance (EB04) of those that say whether it is in force."""
+    for kind in dict.fromkeys(eb.value(4) for eb in ebs if eb.value(1) in YES | NO):
+        if kind:
+            yield f"Insurance type: {codes.display('1336', kind) or kind}"
 
 
 def _procedure(raw: str, loop: Loop) -> Json:

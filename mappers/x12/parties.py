@@ -18,7 +18,8 @@ _ID_TYPES: Final = {"MI": "MB", "XX": "NPI", "FI": "TAX"}
 _NUMBERS: Final = {"TE": "phone", "WP": "phone", "HP": "phone", "FX": "fax", "EM": "email", "UR": "url"}
 _GENDERS: Final = {"F": "female", "M": "male", "U": "unknown"}
 _RELATIONS: Final = {"18": "self", "01": "spouse", "19": "child"}
-_CLASSES: Final = {"6P": "group", "1L": "group", "18": "plan"}
+CLASSES: Final = {"6P": "group", "1L": "group", "18": "plan"}
+"""REF01 → class of the Coverage."""
 _V2_0203: Final = "http://terminology.hl7.org/CodeSystem/v2-0203"
 _RELATION: Final = "http://terminology.hl7.org/CodeSystem/subscriber-relationship"
 _CLASS: Final = "http://terminology.hl7.org/CodeSystem/coverage-class"
@@ -91,13 +92,13 @@ def coverage(subscriber: Loop, person: Loop, period: Json) -> Json:
     if period:
         made["period"] = period
     made["payor"] = [{"reference": "#payer"}]
-    if classes := [_class(ref) for ref in subscriber.named("REF") if ref.value(1) in _CLASSES and ref.value(2)]:
+    if classes := [_class(ref) for ref in subscriber.named("REF") if ref.value(1) in CLASSES and ref.value(2)]:
         made["class"] = classes
     return made
 
 
 def _class(ref: Segment) -> Json:
-    made: Json = {"type": {"coding": [{"system": _CLASS, "code": _CLASSES[ref.value(1)]}]}, "value": ref.text(2)}
+    made: Json = {"type": {"coding": [{"system": _CLASS, "code": CLASSES[ref.value(1)]}]}, "value": ref.text(2)}
     return {**made, "name": ref.text(3)} if ref.text(3) else made
 
 

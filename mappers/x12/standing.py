@@ -21,12 +21,16 @@ EXCLUDED: Final = frozenset("IEO")
 UNCLEAR: Final = "V"
 _TOLD: Final = frozenset({*YES, *NO, *EXCLUDED, UNCLEAR, "D", "F", "L", "MC", "N", "Q", "U", "X"})
 """EB01 that have a home elsewhere in the item; others are kept verbatim."""
+DECIDING: Final = frozenset({*YES, *NO, *EXCLUDED, UNCLEAR})
+"""EB01 that say whether a service type is covered."""
 RESTRICTED: Final = {
     "N": "the providers named",
     "L": "the primary care provider",
     "MC": "the managed care coordinator",
     "X": "the facility named",
 }
+_COORDINATING: Final = frozenset({"L", "MC"})
+"""Of those, EB01 whose entity is whom the plan has care go through; it is not one of those who may give the care."""
 
 
 def told(group: list[Loop]) -> tuple[list[Json], str, bool]:
@@ -39,7 +43,7 @@ def told(group: list[Loop]) -> tuple[list[Json], str, bool]:
     for loop in group:
         eb = loop.segments[0]
         if not tells_amount(eb):
-            found += [extension(KEPT, "String", str(eb))] if eb.value(1) not in _TOLD or eb.value(10) else []
+            found += [extension(KEPT, "String", str(eb))] if eb.value(1) not in _TOLD or eb.value(10) or eb.raw(14) else []
             found += notes(loop, DISCLAIMER)
     return found, verdict, excluded
 
@@ -50,7 +54,7 @@ def _standing(group: list[Loop]) -> tuple[list[Json], str, bool]:
     kinds = {eb.value(1) for eb in ebs}
     yes, no, excluded = (bool(kinds & said) for said in (YES, NO, EXCLUDED))
     if yes + (no or excluded) + (UNCLEAR in kinds) > 1:
-        kept = [extension(KEPT, "String", str(eb)) for eb in ebs if eb.value(1) in {*YES, *NO, *EXCLUDED, UNCLEAR}]
+        kept = [extension(KEPT, "String", str(eb)) for eb in ebs if eb.value(1) in DECIDING]
         return [extension(INDETERMINATE, "String", "the payer's answers for this service type contradict each other"), *kept], "both", False
     found = [extension(IN_FORCE, "Boolean", yes)] if yes or no else []
     if not (yes or no or excluded) and (why := _unclear(kinds)):
@@ -66,11 +70,18 @@ def _unclear(kinds: set[str]) -> str:
 
 
 def _restrictions(group: list[Loop]) -> Iterator[Json]:
-    ebs = [loop.segments[0] for loop in group]
-    if words := list(dict.fromkeys(RESTRICTED[eb.value(1)] for eb in ebs if eb.value(1) in RESTRICTED)):
+    if words := list(dict.fromkeys(_restriction(loop) for loop in group if loop.segments[0].value(1) in RESTRICTED)):
         yield extension(NETWORK_RESTRICTED, "String", "; ".join(words))
     for loop in group:
-        if loop.segments[0].value(1) in {*RESTRICTED, "Q"}:
+        if loop.segments[0].value(1) in {*RESTRICTED, "Q"} - _COORDINATING:
             for named in loop.inner("2120"):
                 if provider := reference(named.segments[0]):
                     yield extension(NETWORK_PROVIDER, "Reference", provider)
+
+
+def _restriction(loop: Loop) -> str:
+    """`the primary care provider: MARCUS JONES 1234567893`."""
+    kind = loop.segments[0].value(1)
+    found = [reference(named.segments[0]) for named in loop.inner("2120")] if kind in _COORDINATING else []
+    names = [" ".join(filter(None, (one.get("display", ""), one.get("identifier", {}).get("value", "")))) for one in found]
+    return ": ".join(filter(None, (RESTRICTED[kind], ", ".join(filter(None, names)))))

@@ -10,7 +10,15 @@ from fhir_gateway.cases.eligibility import insured
 from fhir_gateway.cases.insured import digest
 from fhir_gateway.cases.model import Policy
 from fhir_gateway.coverage import words
-from profiles.eligibility import COVERAGE_CHECKED, INDETERMINATE, NETWORK_PROVIDER, NETWORK_RESTRICTED, SECOND_OPINION_REQUIRED, SERVICE_TYPES
+from profiles.eligibility import (
+    COVERAGE_CHECKED,
+    INDETERMINATE,
+    NETWORK_PROVIDER,
+    NETWORK_RESTRICTED,
+    OTHER_PAYER,
+    SECOND_OPINION_REQUIRED,
+    SERVICE_TYPES,
+)
 from tests.cases.story import Case, answers, item_task
 
 Json = dict[str, Any]
@@ -193,3 +201,38 @@ def test_an_authorisation_asked_for_another_service_is_none_of_this_one() -> Non
     assert (money(case)[0], item.reason) == ("not-satisfied", "another-service")
     ours = asked | {"referral": {"reference": "ServiceRequest/ref"}}
     assert money(Case().receives(coverage(), response(service(authorizationRequired=True)), ours, granted))[0] == "satisfied"
+
+
+@pytest.mark.parametrize(
+    ("period", "gate", "reason"),
+    [
+        ({"start": "2025-01-01", "end": "2026-06-30"}, "indeterminate", "indeterminate"),
+        ({"start": "2026-10-01"}, "indeterminate", "indeterminate"),
+        ({"start": "2026-01-01", "end": "2026-09-08"}, "not-satisfied", "lapsed"),
+        ({"start": "2026-01-01", "end": "2026-09-10"}, "satisfied", None),
+        ({"start": "2026"}, "satisfied", None),
+    ],
+)
+def test_in_force_holds_for_the_dates_the_payer_gives_with_it(period: Json, gate: str, reason: str | None) -> None:
+    """R4 insurance.inforce is of the date of service, benefitPeriod the term of what is told; X12 DTP 346, 347. Active outside it contradicts itself."""
+    made = response(service(), servicedDate="2026-09-03")
+    made["insurance"][0]["benefitPeriod"] = period
+    assert money(Case().receives(coverage(), made)) == (gate, reason)
+
+
+def test_a_plan_that_pays_nothing_out_of_network_leaves_open_whether_it_pays_here() -> None:
+    inside, outside = service(excluded=False, **network("in")), service(excluded=True, **network("out"))
+    assert money(Case().receives(coverage(), response(inside, outside))) == ("indeterminate", "network-unknown")
+    (said,) = insured(response(inside, outside))
+    told = "Whether the clinic is in the plan's network is not known. The plan restricts the choice: nothing is paid out of network."
+    assert words.network(said) == told
+
+
+def test_another_payer_the_answer_names_is_told() -> None:
+    """EB01 R with NM101 PRP: the payer asked is not the one that pays first."""
+    made = response(service())
+    made["insurance"][0]["extension"].append({"url": OTHER_PAYER, "valueString": "MEDICARE (the primary payer)"})
+    (said,) = insured(made)
+    assert words.problems(made, said) == [
+        "The payer names another insurance: MEDICARE (the primary payer). Ask the patient about it: it may have to pay first."
+    ]

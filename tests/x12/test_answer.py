@@ -14,7 +14,19 @@ from mappers import x12
 from mappers.x12 import X12Error
 from mappers.x12 import items as limits
 from profiles import x12codes
-from profiles.eligibility import BENEFIT_PERIOD, DISCLAIMER, IN_FORCE, INDETERMINATE, KEPT, OTHER_PAYER, REMAINING, RETRY_AFTER, WHO_FIXES
+from profiles.eligibility import (
+    BENEFIT_PERIOD,
+    DISCLAIMER,
+    IN_FORCE,
+    INDETERMINATE,
+    KEPT,
+    NETWORK_PROVIDER,
+    NETWORK_RESTRICTED,
+    OTHER_PAYER,
+    REMAINING,
+    RETRY_AFTER,
+    WHO_FIXES,
+)
 from tests.x12.build import BEGIN, PAYER, PROVIDER, SUBSCRIBER, answer, interchange, only, transaction_set
 
 Json = dict[str, Any]
@@ -155,7 +167,8 @@ def test_a_subscriber_straight_below_the_payer_is_read() -> None:
 def test_a_silent_dependent_never_borrows_the_subscribers_answer() -> None:
     dependent = ["HL*4*3*23*0", "NM1*03*1*MARLOWE*TEO"]
     raw = interchange(transaction_set([*BEGIN, *PAYER, *PROVIDER, *SUBSCRIBER, "EB*1**30", *dependent]))
-    (found,) = x12.answers(only(raw))
+    hers, found = x12.answers(only(raw))
+    assert (hers.level, found.level) == ("C", "D") and hers.response["insurance"][0]["inforce"] is True
     (one,) = found.response["insurance"]
     assert "inforce" not in one and extended(one, INDETERMINATE) == ["the payer answered for the subscriber, not for the patient"]
     assert [contained["id"] for contained in found.response["contained"]] == ["patient", "payer", "subscriber", "coverage"]
@@ -173,7 +186,7 @@ def test_disclaimers_and_other_payers_speak_of_the_answer_and_make_no_item() -> 
     found = mapped("EB*1**30", "EB*P", "MSG*NO GUARANTEE: SEE PLAN^BOOK", "EB*R**30", "LS*2120", "NM1*PRP*2*OTHER MUTUAL", "LE*2120")
     assert extended(found.response, DISCLAIMER) == ["NO GUARANTEE: SEE PLAN^BOOK"]
     (one,) = found.response["insurance"]
-    assert extended(one, OTHER_PAYER) == ["OTHER MUTUAL"] and len(one["item"]) == 1
+    assert extended(one, OTHER_PAYER) == ["OTHER MUTUAL (the primary payer)"] and len(one["item"]) == 1
 
 
 @pytest.mark.parametrize("code", sorted(x12codes.shipped().rejections))
@@ -277,3 +290,33 @@ def test_whatever_a_payer_sends_is_legal_fhir(segments) -> None:
     raw = answer(*("*".join([name, first, *rest]) for name, first, rest in segments))
     for found in x12.answers(only(raw)):
         assert validate(found.response) == []
+
+
+def test_active_and_not_covered_out_of_network_is_no_contradiction() -> None:
+    """EB12 (005010X279A1, 2110C): a benefit told of one side of the network is told of that side alone."""
+    one = insurance("EB*1**98", "EB*B**98***27*20*****Y", "EB*I**98*********N")
+    inside, outside = one["item"]
+    assert one["inforce"] is True
+    assert (inside["network"]["coding"][0]["code"], inside["excluded"]) == ("in", False)
+    assert (outside["network"]["coding"][0]["code"], outside["excluded"]) == ("out", True)
+    assert [item["excluded"] for item in insurance("EB*1**98", "EB*I**98*********N")["item"]] == [False, True]
+
+
+def test_the_primary_care_provider_is_named_and_is_not_who_may_give_the_opinion() -> None:
+    """EB01 L names whom the plan has on file as primary care provider (005010X279A1, example of 2120C), not a list of providers to choose from."""
+    (item,) = insurance("EB*1**30", "EB*L**30", "LS*2120", "NM1*P3*1*JONES*MARCUS****XX*1234567893", "PER*IC**TE*8005550177", "LE*2120")["item"]
+    assert extended(item, NETWORK_RESTRICTED) == ["the primary care provider: MARCUS JONES 1234567893"]
+    assert extended(item, NETWORK_PROVIDER) == [] and extended(item, KEPT) == ["PER*IC**TE*8005550177"]
+
+
+def test_nothing_that_an_answer_tells_is_dropped_but_social_security_numbers() -> None:
+    """Loops 2100A-C and 2120C of 005010X279A1: what has no home is kept as sent."""
+    subscriber = [*SUBSCRIBER, "REF*SY*000000000", "REF*IG*POL-1", "DTP*442*D8*20260601", "DTP*347*D6*261231", "INS*Y*18*001*25"]
+    named = ["LS*2120", "NM1*X3*2*UM ORG*****PI*9", "PER*IC*AUTHS*TE*8005550199", "NM1*P5*1*ROE*JO****34*000000000", "LE*2120"]
+    other = ["EB*R**30", "REF*IG*77", "DTP*290*D8*20260101", "LS*2120", "NM1*SEP*2*OTHER MUTUAL", "LE*2120"]
+    (found,) = x12.answers(only(answer("EB*1**98*HM", *named, *other, subscriber=subscriber)))
+    top = ["REF*IG*POL-1", "DTP*442*D8*20260601", "DTP*347*D6*261231", "INS*Y*18*001*25"]
+    assert extended(found.response, KEPT) == [*top, "EB*R**30", "REF*IG*77", "DTP*290*D8*20260101", "NM1*SEP*2*OTHER MUTUAL"]
+    (item,) = found.response["insurance"][0]["item"]
+    assert extended(item, KEPT) == ["NM1*X3*2*UM ORG*****PI*9", "PER*IC*AUTHS*TE*8005550199", "NM1*P5*1*ROE*JO"]
+    assert item["description"] == "Insurance type: health maintenance organisation (HMO)"

@@ -58,9 +58,13 @@ def _of_x12(raw: bytes, faults: list[str]) -> Iterator[dict[str, Any]]:
         return
     transactions = [transaction for interchange in interchanges for transaction in interchange.transactions]
     found = [finding for interchange in interchanges for finding in interchange.findings]
-    if not transactions:
+    notices = [notice for interchange in interchanges for notice in x12.acknowledgements(interchange)]
+    faults += [f"no answer, but {notice.text}" if notice.taken else f"no answer: {notice.text}" for notice in notices]
+    if not transactions and not notices:
         faults.append(f"{interchanges[0].segments[0].where()}: the interchange holds no transaction set, so no answer")
     for transaction in transactions:
+        if transaction.kind in x12.ACKNOWLEDGING:
+            continue
         try:
             for answer in x12.answers(transaction, codes=codes):
                 found += answer.findings

@@ -5,7 +5,7 @@ One file is one transaction. The same file twice changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -83,14 +83,16 @@ class AnswerFiles:
 
     def _taken(self, tx: Transaction, id: str, payer: str, raw: bytes, now: datetime) -> tuple[int, list[Json]]:
         """How many answers found their question, and what is to be said of the rest."""
-        findings: list[Json] = []
-        taken = 0
         try:
-            found = [(one, answer) for one in payerx12.transactions(raw) if one.kind == TYPE for answer in x12.answers(one)]
+            interchanges = x12.read(raw)
         except x12.X12Error as fault:
             return 0, [_finding(fault.text, fault.where)]
-        if not found:
+        notices = [notice for one in interchanges for notice in x12.acknowledgements(one)]
+        findings = [_finding(notice.text, None) for notice in notices if not notice.taken]
+        found = list(_answers(interchanges, findings))
+        if not found and not findings and not notices:
             return 0, [_finding("the file holds no answer (271)", None)]
+        taken = 0
         for transaction, answer in found:
             job = next((job for number in payerx12.numbers(answer) if (job := tx.outbox.find(keys_of(number)))), None)
             if job is None or not self._settled(tx, id, payer, job, transaction, now):
@@ -110,6 +112,16 @@ class AnswerFiles:
         retry_at = enquiries.understood(tx, job, asked, lambda: payerx12.of([transaction], asked, enquiries.codes), id)
         tx.outbox.settle(job.pk, "the payer can't answer now", self.outgoing.again(job, now, retry_at) if retry_at else None)
         return True
+
+
+def _answers(interchanges: list[x12.Interchange], findings: list[Json]) -> Iterator[tuple[x12.Transaction, x12.Answer]]:
+    """Every answer of a file; a transaction set that can't be read costs only itself, and is told of."""
+    for interchange in interchanges:
+        for transaction in interchange.transactions:
+            try:
+                yield from ((transaction, answer) for answer in (x12.answers(transaction) if transaction.kind == TYPE else ()))
+            except x12.X12Error as fault:
+                findings.append(_finding(fault.text, fault.where))
 
 
 def _finding(text: str, where: x12.Place | None) -> Json:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 import uuid
-from collections.abc import Iterator
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +24,8 @@ X12: Final = "application/edi-x12"
 ANSWER_BYTES: Final = 1024 * 1024
 QUESTION: Final = "270"
 ANSWER: Final = "271"
+_ERROR_CODE: Final = re.compile(r"[A-Za-z]{1,40}")
+"""ErrorCode of CORE, one word; free text of the other side is not repeated."""
 
 
 def prepare(asked: Asking, settings: Settings) -> Delivery:
@@ -51,19 +53,19 @@ def read(raw: bytes, kind: str, asked: Asking, codes: Codes) -> Json:
         if kind.lower().lstrip().startswith("multipart/"):
             message = core.read(kind, raw)
             if message.failed:
-                raise AnswerError("the payer refused the envelope of the question")
+                code = message.error_code if _ERROR_CODE.fullmatch(message.error_code) else ""
+                raise AnswerError("the payer refused the envelope of the question" + (f": {code}" if code else ""))
             raw = message.payload
-        return of(list(transactions(raw)), asked, codes)
+        interchanges = x12.read(raw)
+        notices = [notice for one in interchanges for notice in x12.acknowledgements(one)]
+        found = [transaction for one in interchanges for transaction in one.transactions]
+        if notices and not any(one.kind == ANSWER for one in found):
+            raise AnswerError(notices[0].text)
+        return of(found, asked, codes)
     except core.CoreError as fault:
         raise AnswerError(str(fault)) from None
     except x12.X12Error as fault:
         raise AnswerError(str(fault)) from None
-
-
-def transactions(raw: bytes) -> Iterator[x12.Transaction]:
-    """Every transaction set of a file. Raises X12Error."""
-    for interchange in x12.read(raw):
-        yield from interchange.transactions
 
 
 def numbers(answer: x12.Answer) -> tuple[str, ...]:
@@ -72,16 +74,24 @@ def numbers(answer: x12.Answer) -> tuple[str, ...]:
 
 
 def of(found: list[x12.Transaction], asked: Asking, codes: Codes) -> Json:
-    """The answer to this question. Raises AnswerError where there is none, X12Error for what can't be read."""
-    answers = [answer for one in found if one.kind == ANSWER for answer in x12.answers(one, codes=codes)]
-    if not answers:
+    """The answer to this question. Raises AnswerError where there is none, X12Error for what can't be read.
+
+    Of several under its number the one about the subscriber, or about a dependent where one was asked about.
+    """
+    sets = [one for one in found if one.kind == ANSWER]
+    if not sets:
         kinds = ", ".join(sorted({one.kind for one in found})) or "nothing"
         raise AnswerError(f"the payer sent {kinds} instead of an answer (271)")
     number = trace_of(asked.key)
-    for answer in answers:
-        if any(same(number, one) for one in numbers(answer)):
-            return answer.response
-    raise AnswerError("the answer is about another question (TRN02)")
+    answers = [(one, answer) for one in sets for answer in x12.answers(one, codes=codes)]
+    ours = [(one, answer) for one, answer in answers if any(same(number, told) for told in numbers(answer))]
+    if not ours:
+        raise AnswerError("the answer is about another question (TRN02)")
+    level = x12.level(asked.coverages[0][1]) if asked.coverages else ""
+    transaction, answer = min(ours, key=lambda one: (not one[1].traces, one[1].level != level))
+    if transaction.faults:
+        raise AnswerError(str(transaction.faults[0]))
+    return answer.response
 
 
 def _question(asked: Asking, channel: X12Channel, settings: Settings) -> bytes:

@@ -10,8 +10,9 @@ Whoever plays the payer reads a question with `asked` and answers with `reply`.
 
 from __future__ import annotations
 
+from mappers.x12.acknowledged import ACKNOWLEDGING, Acknowledgement, acknowledgements
 from mappers.x12.answer import Answer, Asked, answers
-from mappers.x12.asking import question
+from mappers.x12.asking import level, question
 from mappers.x12.envelope import Envelope, compose
 from mappers.x12.loops import Loop, loops
 from mappers.x12.place import Finding, Place, X12Error
@@ -23,6 +24,8 @@ from mappers.x12.segment import Segment, Separators
 from mappers.x12.sets import Group, Transaction
 
 __all__ = [
+    "ACKNOWLEDGING",
+    "Acknowledgement",
     "Answer",
     "Asked",
     "Envelope",
@@ -38,11 +41,13 @@ __all__ = [
     "Separators",
     "Transaction",
     "X12Error",
+    "acknowledgements",
     "answers",
     "ask",
     "asked",
     "compose",
     "explained",
+    "level",
     "loops",
     "question",
     "read",

@@ -42,7 +42,7 @@ def question(
     trace: the number by which the answer will be known (at most 50 characters). origin: who gave it; made ten characters long as TRN03 wants.
     payer_number: how the payer is numbered on this way, before its own identifier. Service types come from request.item, else the second opinion's.
     """
-    relation = next((code for _, code in _codings(coverage.get("relationship"))), "")
+    relation = _relation(coverage)
     itself = relation in _SELF
     holder = patient if itself else subscriber or {}
     services, procedures = _wanted(request)
@@ -61,6 +61,15 @@ def question(
         first=first,
         last=last,
     )
+
+
+def level(coverage: Json) -> str:
+    """In which loop the patient is asked about under a Coverage: C as the subscriber, D as a dependent."""
+    return "C" if _relation(coverage) in _SELF else "D"
+
+
+def _relation(coverage: Json) -> str:
+    return next((code for _, code in _codings(coverage.get("relationship"))), "")
 
 
 def _payer(payer: Json, number: str) -> Party:

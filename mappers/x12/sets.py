@@ -18,13 +18,17 @@ _OUTSIDE_GROUPS: Final = frozenset({"TA1", "TA3", "ISB", "ISE"})
 
 @dataclass(slots=True)
 class Transaction:
-    """One transaction set, ST to SE. kind: ST01 (`271`); control: ST02; version: ST03, else GS08 (`005010X279A1`)."""
+    """One transaction set, ST to SE. kind: ST01 (`271`); control: ST02; version: ST03, else GS08 (`005010X279A1`).
+
+    faults: a count or number of its trailer that is wrong, for which a 999 would refuse it (005010X231A1, IK502 3 and 4).
+    """
 
     segments: list[Segment]
     kind: str
     control: str
     version: str
     group: Segment
+    faults: list[Finding] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -53,7 +57,8 @@ def sort(segments: list[Segment]) -> tuple[list[Group], list[Finding]]:
                 raise X12Error("the transaction set before it has no end (SE)", segment.where())
             transaction.segments.append(segment)
             if name == "SE":
-                _compare(segment, len(transaction.segments), transaction.control, findings)
+                _compare(segment, len(transaction.segments), transaction.control, transaction.faults)
+                findings += transaction.faults
                 transaction = None
         elif name == "ST" and group:
             transaction = Transaction([segment], segment.value(1), segment.value(2), segment.value(3) or group.header.value(8), group.header)

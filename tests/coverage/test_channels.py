@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,8 @@ from tests.coverage.payers import CORE, FHIR, FILES, RAW, Clinic, clinic
 from tests.coverage.questions import AT
 from tests.mockpayer import MockPayer, mock_payer
 from tests.pipeline.conftest import STAFF
+from tests.x12.build import BEGIN, ISA, PAYER, PROVIDER, SUBSCRIBER, interchange, transaction_set
+from tests.x12.build import answer as answered_271
 
 Json = dict[str, Any]
 CLIENT = "second-opinion-gateway"
@@ -407,3 +411,59 @@ def test_a_response_with_anything_in_it_is_refused_at_its_place_or_read(changes:
         assert CHANNELS["fhir"].read(json.dumps({**ANSWER, **changes}).encode(), "", ASKED, shipped())["resourceType"]
     except AnswerError as refused:
         assert str(refused)
+
+
+def read_x12(raw: bytes, kind: str = "application/edi-x12", asked: Asking = ASKED) -> Json:
+    return CHANNELS["x12"].read(raw, kind, asked, shipped())
+
+
+def ours(*benefits: str) -> bytes:
+    """An answer to the question of ASKED."""
+    return answered_271(*benefits).replace(b"SOG-0417", b"r-1")
+
+
+FAMILY = ["HL*3*2*22*1", "TRN*2*r-1*9CLINIC000", "NM1*IL*1*MARLOWE*JO****MI*M-1", "EB*6**30"]
+CHILD = ["HL*4*3*23*0", "TRN*2*r-1*9CLINIC000", "NM1*03*1*MARLOWE*INES", "EB*1**30"]
+
+
+def test_the_answer_about_who_was_asked_about_counts_where_a_payer_tells_of_the_whole_family() -> None:
+    """005010X279A1, 2000C and 2000D: each TRN is of the person it stands by; one subscriber's answer is not the dependent's, nor the other way round."""
+    raw = interchange(transaction_set([*BEGIN, *PAYER, *PROVIDER, *FAMILY, *CHILD]))
+    child = replace(ASKED, coverages=(("Coverage/c", {**COVERAGE, "relationship": {"coding": [{"code": "child"}]}}),))
+    assert [read_x12(raw, asked=asked)["insurance"][0]["inforce"] for asked in (ASKED, child)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind", "words"),
+    [
+        (ours("EB*1**30").replace(b"SE*", b"SE*9"), "", "the count is wrong"),
+        (ours("EB*1**30").replace(b"*0001~\nGE", b"*0002~\nGE"), "", "the control number is not that of ST02"),
+        (f"{ISA}~TA1*000000905*261120*1200*R*006~IEA*0*000000117~".encode(), "", "refused (TA1), TA105 006"),
+        (
+            b"--x\r\nContent-Disposition: form-data; name=PayloadType\r\n\r\nCoreEnvelopeError\r\n",
+            "core",
+            "refused the envelope of the question: UnAuthorized",
+        ),
+    ],
+)
+def test_an_answer_that_a_999_would_refuse_or_that_refuses_the_question_is_none(raw: bytes, kind: str, words: str) -> None:
+    """005010X231A1 IK502 3 and 4: a set whose trailer does not agree is rejected, however well it reads; something may be lacking."""
+    if kind:
+        raw += b"--x\r\nContent-Disposition: form-data; name=ErrorCode\r\n\r\nUnAuthorized\r\n--x--\r\n"
+    with pytest.raises(AnswerError, match=re.escape(words)):
+        read_x12(raw, "multipart/form-data; boundary=x" if kind else "application/edi-x12")
+
+
+@pytest.mark.parametrize("here", [FILES], indirect=True)
+def test_one_bad_answer_in_a_file_costs_only_itself_and_an_acknowledgement_is_no_fault(here: Clinic) -> None:
+    """A batch is many transaction sets; a 999 that takes the questions comes before the answers (CAQH CORE batch rules)."""
+    take = here.told.gateway.answer_files.take
+    bad = transaction_set([*BEGIN, "HL*1**99*1"])
+    take("example", "batch.271", interchange(bad, transaction_set([*BEGIN, *PAYER, *PROVIDER, *SUBSCRIBER, "EB*1**30"], "0002")))
+    take("example", "good.999", interchange(transaction_set(["AK1*HS*1", "AK9*A*1*1*1"], kind="999")))
+    take("example", "bad.999", interchange(transaction_set(["AK1*HS*1", "AK9*R*1*1*0"], kind="999")))
+    lines = {line.control_id: line for line in here.told.inbox()}
+    assert (lines["good.999"].state, lines["bad.999"].state) == ("processed", "refused")
+    with here.told.gateway.store.snapshot(STAFF) as tx:
+        texts = [finding["text"] for finding in tx.inbox.get(lines["batch.271"].id).findings]
+    assert len(texts) == 2 and "the level is none of" in texts[0] and "belongs to no question" in texts[1]

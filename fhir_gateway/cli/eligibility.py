@@ -20,6 +20,7 @@ from mappers import x12
 from profiles import x12codes
 
 KIND: Final = "CoverageEligibilityResponse"
+NO_ANSWER: Final = "the transaction set is no answer to an eligibility question (271)"
 
 
 def eligibility(
@@ -59,7 +60,7 @@ def _of_x12(raw: bytes, faults: list[str]) -> Iterator[dict[str, Any]]:
     transactions = [transaction for interchange in interchanges for transaction in interchange.transactions]
     found = [finding for interchange in interchanges for finding in interchange.findings]
     notices = [notice for interchange in interchanges for notice in x12.acknowledgements(interchange)]
-    faults += [f"no answer, but {notice.text}" if notice.taken else f"no answer: {notice.text}" for notice in notices]
+    faults += [f"{notice.where}: {NO_ANSWER}{', but' if notice.taken else ':'} {notice.text}" for notice in notices]
     if not transactions and not notices:
         faults.append(f"{interchanges[0].segments[0].where()}: the interchange holds no transaction set, so no answer")
     for transaction in transactions:

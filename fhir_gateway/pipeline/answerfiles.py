@@ -88,7 +88,7 @@ class AnswerFiles:
         except x12.X12Error as fault:
             return 0, [_finding(fault.text, fault.where)]
         notices = [notice for one in interchanges for notice in x12.acknowledgements(one)]
-        findings = [_finding(notice.text, None) for notice in notices if not notice.taken]
+        findings = [_finding(notice.text, notice.where) for notice in notices if not notice.taken]
         found = list(_answers(interchanges, findings))
         if not found and not findings and not notices:
             return 0, [_finding("the file holds no answer (271)", None)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from mappers.x12.place import Place
 from mappers.x12.reader import Interchange
 from mappers.x12.segment import Segment
 from mappers.x12.sets import Transaction
@@ -28,10 +29,11 @@ _NOTES: Final = {
 
 
 class Acknowledgement(NamedTuple):
-    """taken: has the other side taken what was sent? text: for a clerk, without a value of what was sent."""
+    """taken: has the other side taken what was sent? text: for a clerk, without a value of what was sent. where: it stands."""
 
     taken: bool
     text: str
+    where: Place
 
 
 def acknowledgements(interchange: Interchange) -> Iterator[Acknowledgement]:
@@ -47,19 +49,19 @@ def acknowledgements(interchange: Interchange) -> Iterator[Acknowledgement]:
 def _interchange(ta1: Segment) -> Acknowledgement:
     code, note = ta1.value(4), ta1.value(5)
     if code in _TAKEN:
-        return Acknowledgement(True, "an acknowledgement (TA1) that the interchange was taken; the answer (271) is still to come")
+        return Acknowledgement(True, "an acknowledgement (TA1) that the interchange was taken; the answer (271) is still to come", ta1.where())
     why = ": ".join(filter(None, (f"TA105 {note}" if note else "", _NOTES.get(note, ""))))
-    return Acknowledgement(False, "the interchange was refused (TA1)" + (f", {why}" if why else ""))
+    return Acknowledgement(False, "the interchange was refused (TA1)" + (f", {why}" if why else ""), ta1.where(4))
 
 
 def _transaction(transaction: Transaction) -> Acknowledgement:
-    kind = transaction.kind
+    kind, where = transaction.kind, transaction.segments[0].where(1)
     said = [segment.value(1) for segment in transaction.segments if segment.id in ("IK5", "AK5", "AK9")]
     if said and all(code in _TAKEN for code in said):
-        return Acknowledgement(True, f"an acknowledgement ({kind}) that the question was taken; the answer (271) is still to come")
+        return Acknowledgement(True, f"an acknowledgement ({kind}) that the question was taken; the answer (271) is still to come", where)
     places = list(dict.fromkeys(_places(transaction)))
-    where = f", at {', '.join(places[:5])} of what was sent" if places else ""
-    return Acknowledgement(False, f"the question was refused ({kind}){where}")
+    said_at = f", at {', '.join(places[:5])} of what was sent" if places else ""
+    return Acknowledgement(False, f"the question was refused ({kind}){said_at}", where)
 
 
 def _places(transaction: Transaction) -> Iterator[str]:

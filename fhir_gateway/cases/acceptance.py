@@ -122,7 +122,9 @@ def _content(e: Entry, supply: Input, docket: Docket) -> tuple[ItemState, str] |
     if e.type == "CoverageEligibilityResponse":
         return (money.of_another_policy if supply.counts_when else money.eligibility)(e.resource, docket.plans)
     if e.type == "ClaimResponse":
-        return money.authorisation(e.resource, docket.plans, of_this_service=e.reference not in docket.of_another_service)
+        counts = docket.authorised.answer is not None and docket.authorised.answer.reference == e.reference
+        ours = e.reference not in docket.of_another_service
+        return money.authorisation(e.resource, docket.plans, of_this_service=ours, said=docket.authorised.says if counts else None)
     if supply.complete_when and docket.truth(supply.complete_when, e.resource) is not True:
         return "not-acceptable", "incomplete"
     return None

@@ -6,27 +6,37 @@ Source: DOMAIN of the X12 278 decision (element 306, HCR01) as Da Vinci PAS puts
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from fhir_gateway.cases.evidence import walk
 from fhir_gateway.cases.model import Json
 from profiles.eligibility import REVIEW_ACTION, REVIEW_CODE
 
-Decision = Literal["approved", "partly-approved", "denied", "pended", "information-requested", "not-needed", "cancelled", "unknown"]
+Decision = Literal["approved", "partly-approved", "denied", "pended", "information-requested", "not-needed", "cancelled", "failed", "unknown"]
 
 REVIEWED: Final[dict[str, Decision]] = {
     "A1": "approved",
+    "A2": "partly-approved",
     "A3": "denied",
     "A4": "pended",
     "A6": "partly-approved",
+    "C": "cancelled",
     "CT": "pended",
     "NA": "not-needed",
 }
-"""X12 element 306, the codes a decision needs. Any other code is read by the outcome alone."""
+"""X12 element 306 (HCR01): certified in total, in part, not certified, pended, modified, cancelled, contact payer, no action required. Any other code is
+read by the outcome alone.
+"""
+_PAS: Final = "http://hl7.org/fhir/us/davinci-pas/StructureDefinition/extension-"
+ITEM_PERIOD: Final = f"{_PAS}itemPreAuthPeriod"
+ITEM_NUMBER: Final = f"{_PAS}authorizationNumber"
 
 
 def decided(response: Json) -> Decision:
-    """The decision of a ClaimResponse with use `preauthorization`. "unknown" is an answer: complete, and neither a decision nor a reference in it."""
+    """The decision of a ClaimResponse with use `preauthorization`. "unknown" is an answer: complete, and neither a decision nor a reference in it.
+
+    "failed" is none: the request could not be processed, and `error` says why (R4 remittance-outcome `error`).
+    """
     if response.get("status") == "cancelled":
         return "cancelled"
     asks = bool(response.get("communicationRequest"))
@@ -37,8 +47,33 @@ def decided(response: Json) -> Decision:
         case "queued" | "partial":
             return "information-requested" if asks else "pended"
         case "error":
-            return "denied"
+            return "failed" if response.get("error") else "denied"
     return "approved" if response.get("preAuthRef") else "unknown"
+
+
+def number(response: Json) -> str:
+    """What the payer knows the authorisation by: preAuthRef, else what its items are numbered by (Da Vinci PAS: `number` of the review action)."""
+    if response.get("preAuthRef"):
+        return str(response["preAuthRef"])
+    found = [value for action in _actions(response) for value in _values(action, "number")]
+    found += [value for item in _items(response) for value in _values(item, ITEM_NUMBER)]
+    return ", ".join(dict.fromkeys(str(value) for value in found))
+
+
+def periods(response: Json) -> list[Json]:
+    """When it is good: preAuthPeriod, else the period of each item that is not refused (Da Vinci PAS, extension-itemPreAuthPeriod)."""
+    if isinstance(response.get("preAuthPeriod"), dict):
+        return [response["preAuthPeriod"]]
+    granted = [item for item in _items(response) if "A3" not in _codes(item)]
+    return [value for item in granted for value in _values(item, ITEM_PERIOD) if isinstance(value, dict)]
+
+
+def wanted(response: Json) -> list[str]:
+    """What the payer asks for, in its words: by the name of a CommunicationRequest, or what one says that is contained."""
+    inside = {f"#{one.get('id')}": one for one in walk(response, "contained") if isinstance(one, dict)}
+    asked = [one for one in walk(response, "communicationRequest") if isinstance(one, dict)]
+    said = [[one["display"]] if one.get("display") else walk(inside.get(str(one.get("reference")), {}), "payload.contentString") for one in asked]
+    return [str(text) for texts in said for text in texts]
 
 
 def of_another_service(held: Mapping[str, Json], referral: str) -> frozenset[str]:
@@ -58,12 +93,27 @@ def _names_another(claim: Json, referral: str) -> bool:
 
 def reviews(response: Json) -> list[str]:
     """The review actions of its items (HCR01), in order."""
-    codes: list[str] = []
-    for element in (*walk(response, "item.adjudication"), *walk(response, "addItem.adjudication")):
-        for extension in (e for e in walk(element, "extension") if isinstance(e, dict) and e.get("url") == REVIEW_ACTION):
-            parts = [e for e in walk(extension, "extension") if isinstance(e, dict) and e.get("url") == REVIEW_CODE]
-            codes += [str(code) for part in parts for code in walk(part, "valueCodeableConcept.coding.code")]
-    return codes
+    return [code for item in _items(response) for code in _codes(item)]
+
+
+def _items(response: Json) -> list[Json]:
+    return [one for path in ("item", "addItem") for one in walk(response, path) if isinstance(one, dict)]
+
+
+def _actions(element: Json) -> list[Json]:
+    """The review actions of a response, or of one item of it."""
+    parts = [part for one in (_items(element) or [element]) for part in walk(one, "adjudication")]
+    return [e for part in parts for e in walk(part, "extension") if isinstance(e, dict) and e.get("url") == REVIEW_ACTION]
+
+
+def _codes(item: Json) -> list[str]:
+    concepts = [value for action in _actions(item) for value in _values(action, REVIEW_CODE)]
+    return [str(code) for concept in concepts for code in walk(concept, "coding.code")]
+
+
+def _values(element: Json, url: str) -> list[Any]:
+    named = [e for e in walk(element, "extension") if isinstance(e, dict) and e.get("url") == url]
+    return [value for e in named for name, value in e.items() if name.startswith("value")]
 
 
 def _together(found: set[Decision], asks: bool) -> Decision:

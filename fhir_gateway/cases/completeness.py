@@ -41,6 +41,8 @@ DECISIVE: Final[Mapping[str, Collection[str]]] = {
     "ClaimResponse": money.UNDECIDED,
 }
 ABSENT: Final = Verdict("missing")
+ASKED: Final = Verdict("expected", "asked")
+"""The payer was asked to authorise and has not answered."""
 
 
 def evaluate(case: CaseFile, checklist: Checklist, at: Moment, policy: Policy = Policy()) -> Evaluation:  # noqa: B008 - frozen
@@ -136,6 +138,8 @@ def _supplied(supply: Input, item: Requirement, docket: Docket) -> Verdict:
             found.append(verdict(e, supply, item, docket))
         elif not sure:
             suggested.append(_suggestion(verdict(e, supply, item, docket), docket, item))
+    if not found and supply.type == "ClaimResponse" and docket.authorised.says == "asked":
+        return ASKED
     if not found:
         return max(suggested, key=_preference, default=ABSENT)
     if supply.type in DECISIVE:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any, Final
 
+from fhir_gateway.cases.answered import about, good_for, word
 from fhir_gateway.cases.authorised import of_another_service
 from fhir_gateway.cases.custody import consignments
-from fhir_gateway.cases.days import business_days_before, instant, span
+from fhir_gateway.cases.days import Span, business_days_before, instant, span
 from fhir_gateway.cases.decisions import CONFIRMED, decisions
 from fhir_gateway.cases.evidence import LOINC, V2_0074, Entry, codings, entry, hollow, names, text, walk
 from fhir_gateway.cases.expression import Expression
@@ -54,9 +56,10 @@ class Docket:
         self.clinic = policy.clinic | frozenset().union(*(identity(x) for x in walk(case.referral, "performer")))
         held = {e.reference: e.resource for e in live if e.type == "Coverage" and e.reference not in case.not_billed.coverages}
         self.plans = Plans.of(held, self.anchor, at, self.clinic)
-        self.of_another_service = of_another_service(
-            {e.reference: e.resource for e in live if e.type in ("Claim", "ClaimResponse")}, f"ServiceRequest/{case.referral.get('id')}"
-        )
+        asked, referral = {e.reference: e.resource for e in live if e.type in ("Claim", "ClaimResponse")}, f"ServiceRequest/{case.referral.get('id')}"
+        self.of_another_service = of_another_service(asked, referral)
+        days = Span(self.anchor, self.anchor if day else date.max)
+        self.authorised = word(about(asked, referral, self.plans.first if held else ()), days, at.zone)
         self.facts: Mapping[str, Any] = facts(case, live, checklist.questions, at, policy, self.plans)
         self._by_code: dict[str, dict[Code, list[Entry]]] = defaultdict(lambda: defaultdict(list))
         self._by_type: dict[str, list[Entry]] = defaultdict(list)
@@ -114,6 +117,8 @@ class Docket:
             found = {id(e): e for code in held.keys() & supply.codes for e in held[code]}
         else:
             found = {id(e): e for e in self._by_type.get(supply.type, ())}
+        if supply.type == "ClaimResponse" and self.authorised.says is not None:  # of several answers the one that counts
+            found = {key: e for key, e in found.items() if self.authorised.answer and e.reference == self.authorised.answer.reference}
         for e in found.values():
             spoken_for = e.reference in self.replaced or any(report.codes & supply.codes for report in self.rendered(e))
             if not spoken_for and (not supply.counts_when or self.truth(supply.counts_when, e.resource)):
@@ -167,7 +172,12 @@ def _entries(case: CaseFile, at: Moment) -> tuple[Entry, ...]:
         Record(f"Patient/{patient.get('id', '')}", patient, at.now, "referral", case.source),
     ]
     shared = frozenset({own[0].reference, *names(referral, "identifier"), *names(referral, "requisition")})
-    return tuple(entry(record, at.zone, shared) for record in (*own, *others))
+    return tuple(_dated(entry(record, at.zone, shared), at) for record in (*own, *others))
+
+
+def _dated(e: Entry, at: Moment) -> Entry:
+    """An authorisation ends as it says anywhere; whether it has begun is asked of the day of the service (`authorised`), not of today."""
+    return replace(e, begins=None, ends=good_for(e.resource, at.zone)[1]) if e.type == "ClaimResponse" else e
 
 
 def _related(entries: tuple[Entry, ...], kind: str, live: bool = True) -> frozenset[str]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import date, tzinfo
-from typing import Any, Final
+from typing import Final
 
 from fhir_gateway.cases.days import Span, span
 from fhir_gateway.cases.evidence import walk
@@ -36,8 +36,8 @@ def primary(coverages: Mapping[str, Json], day: date, zone: tzinfo) -> tuple[str
     """
     plans = {name: held for name, held in coverages.items() if held.get("status") == "active" and not is_self_pay(held)}
     current = {name: held for name, held in plans.items() if in_force(held, Span(day, day), zone) is not False} or plans
-    first = min((_order(held) for held in current.values()), default=_LAST)
-    return tuple(sorted(name for name, held in current.items() if _order(held) == first))
+    first = min((rank(held) for held in current.values()), default=_LAST)
+    return tuple(sorted(name for name, held in current.items() if rank(held) == first))
 
 
 def in_force(coverage: Json, days: Span, zone: tzinfo) -> bool | None:
@@ -55,6 +55,7 @@ def in_force(coverage: Json, days: Span, zone: tzinfo) -> bool | None:
     return True if sure else None
 
 
-def _order(coverage: Json) -> Any:
+def rank(coverage: Json) -> int:
+    """Its place in the coordination of benefits (Coverage.order); last where it names none."""
     order = coverage.get("order")
     return order if isinstance(order, int) and not isinstance(order, bool) else _LAST

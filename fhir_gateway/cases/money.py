@@ -30,6 +30,9 @@ AUTHORISED: Final[dict[str, tuple[ItemState, str]]] = {
     "information-requested": ("expected", "pended"),
     "denied": ("not-acceptable", "denied"),
     "partly-approved": ("received", "partly-approved"),
+    "not-begun": ("not-acceptable", "not-begun"),
+    "cancelled": ("missing", "cancelled"),
+    "failed": ("received", "failed"),
 }
 
 
@@ -99,8 +102,11 @@ def of_another_policy(response: Json, plans: Plans) -> Says:
     return ("received", why) if why else None
 
 
-def authorisation(response: Json, plans: Plans, *, of_this_service: bool = True) -> Says:
-    """ClaimResponse: granted needs a reference the payer will know it by; granted in part is for a person to look at."""
+def authorisation(response: Json, plans: Plans, *, of_this_service: bool = True, said: str | None = None) -> Says:
+    """ClaimResponse: granted needs a reference the payer will know it by; granted in part is for a person to look at.
+
+    said: what it comes to among the others that are held (`cases.answered`), None for what it says alone. When it ends is its age's to say.
+    """
     if response.get("use") != "preauthorization":
         return "not-acceptable", "wrong-type"
     if not of_this_service:
@@ -108,8 +114,8 @@ def authorisation(response: Json, plans: Plans, *, of_this_service: bool = True)
     named = {str(name) for name in walk(response, "insurance.coverage.reference")}
     if plans.held and named and not named & set(plans.first):
         return "received", "another-policy"
-    said = decided(response)
-    if said in ("approved", "not-needed"):
+    said = said or decided(response)
+    if said in ("approved", "not-needed", "expired"):
         return None
     return AUTHORISED.get(said, ("received", "indeterminate"))
 

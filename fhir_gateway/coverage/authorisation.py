@@ -7,12 +7,13 @@ Decision clocks: 72 hours for an expedited request, 7 calendar days for any othe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any, Final, Literal, NamedTuple
 
-from fhir_gateway.cases.authorised import decided
-from fhir_gateway.cases.days import instant, span
+from fhir_gateway.cases.answered import Item, created_at, good_for, word
+from fhir_gateway.cases.authorised import number, wanted
+from fhir_gateway.cases.days import Span
 from fhir_gateway.cases.evidence import codings, walk
 
 Json = dict[str, Any]
@@ -27,7 +28,10 @@ State = Literal[
     "partly-approved",
     "denied",
     "expired",
+    "not-begun",
     "cancelled",
+    "failed",
+    "unclear",
 ]
 
 WORDS: Final[dict[State, str]] = {
@@ -41,7 +45,10 @@ WORDS: Final[dict[State, str]] = {
     "partly-approved": "The payer has authorised a part of what was asked.",
     "denied": "The payer has refused prior authorisation.",
     "expired": "The prior authorisation ends before the day of the service.",
-    "cancelled": "The request for prior authorisation was taken back.",
+    "not-begun": "The prior authorisation begins after the day of the service.",
+    "cancelled": "The authorisation, or the request for it, was taken back.",
+    "failed": "The payer could not process the request for prior authorisation.",
+    "unclear": "The payer has answered on the authorisation, but neither yes nor no.",
 }
 OPEN: Final = frozenset[State]({"asked", "pended", "information-requested"})
 """States in which the payer's clock runs."""
@@ -56,7 +63,7 @@ class Move(NamedTuple):
     who: tuple[str, ...]
 
 
-_UNASKED: Final = frozenset[State]({"unknown", "needed", "denied", "partly-approved", "expired", "cancelled"})
+_UNASKED: Final = frozenset[State]({"unknown", "needed", "denied", "partly-approved", "expired", "not-begun", "cancelled", "failed", "unclear"})
 _ANY: Final = frozenset(WORDS)
 # Who may move it: staff by the command line or $authorise, the payer by a ClaimResponse over FHIR or HL7 v2, time by itself.
 MOVES: Final = (
@@ -67,7 +74,10 @@ MOVES: Final = (
     Move(_ANY, "grant-in-part", "partly-approved", ("payer", "clinic")),
     Move(_ANY, "deny", "denied", ("payer", "clinic")),
     Move(OPEN | {"approved", "partly-approved"}, "cancel", "cancelled", ("payer", "clinic")),
+    Move(_ANY, "fail", "failed", ("payer",)),
+    Move(_ANY, "answer-neither", "unclear", ("payer",)),
     Move(frozenset({"approved", "partly-approved"}), "run-out", "expired", ("time",)),
+    Move(frozenset({"approved", "partly-approved"}), "begin-later", "not-begun", ("time",)),
 )
 
 EXPEDITED: Final = timedelta(hours=72)
@@ -80,7 +90,7 @@ _POLLS: Final = ((timedelta(0), timedelta(minutes=1)), (timedelta(minutes=1), ti
 class Standing:
     """Where the authorisation of a case stands. claim, response: "Type/id" of what says so. asked_at: of the request; due: when the payer's clock ends.
 
-    ref, begins, until: of what was granted. information: what the payer asks for, in its words.
+    ref, begins, until: of what was granted. information: what the payer asks for, or why it could not process the request, in its words.
     """
 
     state: State
@@ -101,10 +111,12 @@ class Standing:
     def words(self, now: datetime, zone: tzinfo) -> str:
         """One sentence or two for a clerk."""
         told = WORDS[self.state]
-        if self.state in ("approved", "partly-approved", "expired") and (self.ref or self.until):
-            told = f"{told[:-1]}{f', number {self.ref}' if self.ref else ''}{f', good until {self.until}' if self.until else ''}."
-        if self.state == "information-requested" and self.information:
-            told += f" It asks for: {'; '.join(self.information)}."
+        if self.state in ("approved", "partly-approved", "expired", "not-begun"):
+            begins = f" from {self.begins}" if self.begins and self.state == "not-begun" else ""
+            good = f", good{begins}{f' until {self.until}' if self.until else ''}" if begins or self.until else ""
+            told = f"{told[:-1]}{f', number {self.ref}' if self.ref else ''}{good}."
+        if self.information:
+            told += f" It {'says' if self.state == 'failed' else 'asks for'}: {'; '.join(self.information)}."
         if self.state in OPEN and self.due is not None:
             day = self.due.astimezone(zone).strftime("%Y-%m-%d %H:%M")
             kind = "72 hours, expedited" if self.expedited else "7 days"
@@ -112,31 +124,16 @@ class Standing:
         return told
 
 
-class Item(NamedTuple):
-    """A Claim or ClaimResponse held for a case."""
-
-    reference: str
-    resource: Json
-
-
-def standing(required: bool | None, items: Sequence[Item], day: date, zone: tzinfo) -> Standing:
-    """Where it stands for a service on a day. required: what the eligibility answer says; items: the Claims and ClaimResponses of the case, in any order.
-
-    An authorisation that holds on the day counts whatever came after it; else the newest word does, and a request newer than every answer is open.
+def standing(required: bool | None, items: Sequence[Item], days: Span, zone: tzinfo) -> Standing:
+    """Where it stands for a service on one of these days (`cases.answered`). required: what the eligibility answer says; items: the Claims and
+    ClaimResponses of the case, in any order.
     """
-    claims = _newest(items, "Claim", zone)
-    answers = _newest(items, "ClaimResponse", zone)
-    good = [one for one in answers if decided(one.resource) in ("approved", "partly-approved") and not _over(one.resource, day, zone)]
-    best = min(good, key=lambda one: decided(one.resource) != "approved", default=None)
-    claim = next((one for one in claims if best is None or one.reference == _answers(best)), None)
-    if best is not None:
-        return _of(best, claim, day, zone)
-    answer = next(iter(answers), None)
-    if claim is not None and (answer is None or _answered_before(claim, answer, zone)):
-        return _asked(claim, "cancelled" if claim.resource.get("status") == "cancelled" else "asked", zone)
-    if answer is not None:
-        return _of(answer, next((one for one in claims if one.reference == _answers(answer)), claim), day, zone)
-    return Standing("unknown" if required is None else "needed" if required else "not-needed")
+    found = word(items, days, zone)
+    if found.says is None:
+        return Standing("unknown" if required is None else "needed" if required else "not-needed")
+    state: State = "unclear" if found.says == "unknown" else found.says
+    asked = _asked(found.claim, state, zone) if found.claim else Standing(state)
+    return asked if found.answer is None else _answered(asked, found.answer, zone)
 
 
 def may(act: str, state: State, who: str) -> Move | None:
@@ -165,59 +162,15 @@ def _asked(claim: Item, state: State, zone: tzinfo) -> Standing:
     return Standing(state, claim.reference, asked_at=at, due=at + (EXPEDITED if fast else STANDARD) if at else None, expedited=fast)
 
 
-def _of(answer: Item, claim: Item | None, day: date, zone: tzinfo) -> Standing:
-    said, response = decided(answer.resource), answer.resource
-    state: State = "expired" if said in ("approved", "partly-approved") and _over(response, day, zone) else said
-    if claim is not None and claim.resource.get("status") == "cancelled" and state in OPEN:
-        state = "cancelled"
-    asked = _asked(claim, state, zone) if claim else Standing(state)
-    begins, until = (span(next(iter(walk(response, f"preAuthPeriod.{end}")), None), zone) for end in ("start", "end"))
-    names = (*walk(response, "communicationRequest.display"), *walk(response, "processNote.text"))
-    return Standing(
-        state,
-        asked.claim,
-        answer.reference,
-        asked.asked_at,
-        asked.due,
-        asked.expedited,
-        str(response["preAuthRef"]) if response.get("preAuthRef") else None,
-        begins.low if begins else None,
-        until.high if until else None,
-        tuple(str(name) for name in names) if state == "information-requested" else (),
-    )
+def _answered(asked: Standing, answer: Item, zone: tzinfo) -> Standing:
+    begins, until = good_for(answer.resource, zone)
+    ref = number(answer.resource) or None
+    return replace(asked, response=answer.reference, ref=ref, begins=begins, until=until, information=_said(asked.state, answer.resource))
 
 
-def _newest(items: Sequence[Item], kind: str, zone: tzinfo) -> list[Item]:
-    """Requests for authorisation and their answers that stand, the newest first."""
-    live = [one for one in items if one.resource.get("resourceType") == kind and one.resource.get("use") == "preauthorization"]
-    live = [one for one in live if one.resource.get("status") in ("active", "cancelled")]
-    return sorted(live, key=lambda one: (created_at(one.resource, zone) or datetime.min.replace(tzinfo=UTC), one.reference), reverse=True)
-
-
-def _answers(response: Item) -> str:
-    return str(next(iter(walk(response.resource, "request.reference")), ""))
-
-
-def _answered_before(claim: Item, answer: Item, zone: tzinfo) -> bool:
-    """Is the answer older than this request, and another's? One that names no request answers whatever was asked before it."""
-    answers = _answers(answer)
-    if answers == claim.reference:
-        return False
-    asked, told = created_at(claim.resource, zone), created_at(answer.resource, zone)
-    if asked is None or told is None:
-        return asked is not None
-    return asked >= told if answers else asked > told
-
-
-def _over(response: Json, day: date, zone: tzinfo) -> bool:
-    end = span(next(iter(walk(response, "preAuthPeriod.end")), None), zone)
-    return end is not None and end.high < day
-
-
-def created_at(resource: Json, zone: tzinfo) -> datetime | None:
-    """`created` as a moment; a day is its beginning in the clinic's zone. None for what is no date, or of the first or last year there is."""
-    text = str(resource.get("created") or "")
-    day = span(text, zone)
-    if (found := instant(text)) is not None or day is None or not date.min.year < day.low.year < date.max.year:
-        return found
-    return datetime.combine(day.low, datetime.min.time(), zone)
+def _said(state: State, response: Json) -> tuple[str, ...]:
+    if state == "failed":
+        codes = [one.get("code") for one in walk(response, "error") if isinstance(one, dict)]
+        return tuple(str(next(iter((*walk(code, "text"), *walk(code, "coding.display"), *walk(code, "coding.code"))), "")) for code in codes)
+    names = (*wanted(response), *walk(response, "processNote.text"))
+    return tuple(str(name) for name in names) if state == "information-requested" else ()

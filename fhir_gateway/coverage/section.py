@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any, Final
 
-from fhir_gateway.cases.authorised import of_another_service
-from fhir_gateway.cases.days import span
+from fhir_gateway.cases.answered import about
+from fhir_gateway.cases.days import Span, span
 from fhir_gateway.cases.eligibility import extended
 from fhir_gateway.cases.evidence import Entry, entry, walk
-from fhir_gateway.cases.insured import digest, is_self_pay
+from fhir_gateway.cases.insured import digest, is_self_pay, rank
 from fhir_gateway.cases.model import CaseFile, Moment
 from fhir_gateway.cases.money import UNDECIDED, Plans, eligibility
 from fhir_gateway.coverage import words
-from fhir_gateway.coverage.authorisation import OPEN, Item, Standing, standing
+from fhir_gateway.coverage.authorisation import OPEN, Standing, standing
 from profiles.eligibility import CHANNEL, RAW_ANSWER, VALID_UNTIL
 
 Json = dict[str, Any]
@@ -79,17 +80,11 @@ def plans_of(file: CaseFile, flat: Json, at: Moment, clinic: frozenset[str]) -> 
 
 
 def standing_of(file: CaseFile, plans: Plans, flat: Json, at: Moment) -> Standing:
-    """Where the prior authorisation stands for the Coverage that pays first, on the day of the appointment, or today."""
+    """Where the prior authorisation stands for the Coverage that pays first, on the day of the appointment, or from today on."""
     day = span(flat["case"].get("appointment"), at.zone)
-    about = [Item(r.reference, r.resource) for r in file.records if r.resource.get("resourceType") in ("Claim", "ClaimResponse")]
-    others = of_another_service({one.reference: one.resource for one in about}, f"ServiceRequest/{file.referral.get('id')}")
-    about = [one for one in about if one.reference not in others]
-    ours = [one for one in about if not plans.held or not (under := _under(one.resource)) or under & set(plans.first)]
-    return standing(_required(file, plans, flat, at), ours, day.low if day else at.today, at.zone)
-
-
-def _under(resource: Json) -> set[str]:
-    return {str(name) for name in walk(resource, "insurance.coverage.reference")}
+    held = {r.reference: r.resource for r in file.records}
+    ours = about(held, f"ServiceRequest/{file.referral.get('id')}", plans.first if plans.held else ())
+    return standing(_required(file, plans, flat, at), ours, Span(day.low, day.low) if day else Span(at.today, date.max), at.zone)
 
 
 def _required(file: CaseFile, plans: Plans, flat: Json, at: Moment) -> bool | None:
@@ -114,7 +109,7 @@ def shown_of(file: CaseFile, plans: Plans, at: Moment) -> Entry | None:
 def order(plans: Plans) -> list[str]:
     """All Coverages, the one that pays first first (Coverage.order; coordination of benefits)."""
     names = [name for name, held in plans.held.items() if not is_self_pay(held)]
-    return sorted(names, key=lambda name: (name not in plans.first, plans.held[name].get("order") or 0, name))
+    return sorted(names, key=lambda name: (name not in plans.first, rank(plans.held[name]), name))
 
 
 def _responses(file: CaseFile, at: Moment) -> Sequence[Entry]:

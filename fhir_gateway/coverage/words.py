@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from fhir_gateway.cases.eligibility import IN, OUT, Insured, extended, extensions
 from fhir_gateway.cases.evidence import codings, walk
-from fhir_gateway.coverage.authorisation import WORDS
+from fhir_gateway.coverage.authorisation import OPEN, WORDS
 from profiles.eligibility import BENEFIT_PERIOD, DISCLAIMER, PAYER_CONTACT, REMAINING, RETRY_AFTER, WHO_FIXES
 
 Json = dict[str, Any]
@@ -64,12 +64,18 @@ STEPS: Final[dict[tuple[str, str], str]] = {
     (ELIGIBILITY, "requested"): "Wait for the payer's answer.",
     (AUTHORISATION, "missing"): "Ask the payer for prior authorisation.",
     (AUTHORISATION, "requested"): "Wait for the prior authorisation; it has been asked for.",
+    (AUTHORISATION, "asked"): "Wait for the payer's decision on the authorisation.",
     (AUTHORISATION, "applicability-unknown"): "Ask the payer whether prior authorisation is required.",
     (AUTHORISATION, "pended"): "Wait for the payer's decision on the authorisation.",
+    (AUTHORISATION, "cancelled"): "Ask the payer for prior authorisation.",
+    (AUTHORISATION, "retracted"): "Ask the payer for prior authorisation.",
+    (AUTHORISATION, "failed"): "Correct what the payer objects to, and ask it for prior authorisation again.",
+    (AUTHORISATION, "another-policy"): "Ask the payer that pays first for prior authorisation.",
     (AUTHORISATION, "another-service"): "Ask the payer for prior authorisation of this service.",
     (AUTHORISATION, "partly-approved"): "Read what the payer has authorised, and judge whether it covers the opinion.",
-    (AUTHORISATION, "indeterminate"): "Ask the payer for the number of the authorisation.",
+    (AUTHORISATION, "indeterminate"): "Ask the payer whether it has authorised the opinion, and for the number: its answer is neither yes nor no.",
     (AUTHORISATION, "denied"): "Ask the payer for its reason, and the patient whether to appeal.",
+    (AUTHORISATION, "not-begun"): "Ask the payer to let the authorisation begin by the day of the appointment, or move the appointment.",
     (AUTHORISATION, "lapsed"): "Ask the payer to extend the authorisation to the day of the appointment.",
 }
 WAIVED: Final = "The clinic does without prior authorisation."
@@ -171,8 +177,9 @@ def next_step(items: Mapping[str, Mapping[str, Any]], response: Json, authorisat
             if cause == "indeterminate" and name == ELIGIBILITY and _asked_again(response):
                 return ASKED_AGAIN
             who = contact(response)
-            if cause == "pended" and name == AUTHORISATION:
-                step = LATE if overdue else INFORMATION if authorisation == "information-requested" else step
+            if name == AUTHORISATION and authorisation in OPEN:  # asked already, whether it had to be or not
+                waits = STEPS[AUTHORISATION, "pended"]
+                step = LATE if overdue else INFORMATION if authorisation == "information-requested" else waits
             return f"{step} Contact: {who}." if who and "payer" in step else step
     open_items = [name for name in (CARD, ELIGIBILITY, AUTHORISATION) if items.get(name, {}).get("state", "accepted") not in SHUT]
     return "Look at what is open: " + ", ".join(open_items) + "." if open_items else SETTLED

@@ -7,7 +7,7 @@ from datetime import date, tzinfo
 from html import escape
 from typing import Any, Final
 
-from fhir_gateway.cases.authorised import decided
+from fhir_gateway.cases.authorised import decided, number, periods
 from fhir_gateway.cases.days import instant
 from fhir_gateway.cases.evidence import walk
 from fhir_gateway.coverage.asking import indicator
@@ -23,6 +23,7 @@ DECISIONS: Final = {
     "information-requested": "more information is wanted first",
     "not-needed": "authorisation is not required",
     "cancelled": "taken back",
+    "failed": "the request could not be processed",
     "unknown": "neither yes nor no",
 }
 
@@ -61,9 +62,9 @@ def _answer(response: Json, zone: tzinfo) -> Iterator[tuple[str, str]]:
     yield "Answered", _when(response.get("created"), zone)
     yield "By", _name(response.get("insurer"))
     yield "Decision", DECISIONS[decided(response)]
-    yield "Number", str(response.get("preAuthRef") or "")
-    period = response.get("preAuthPeriod") or {}
-    yield "Good", " to ".join(str(period[end]) for end in ("start", "end") if period.get(end))
+    yield "Number", number(response)
+    for period in periods(response):
+        yield "Good", " to ".join(str(period[end]) for end in ("start", "end") if period.get(end))
     yield "In the payer's words", str(response.get("disposition") or "")
     for text in walk(response, "processNote.text"):
         yield "Noted", str(text)

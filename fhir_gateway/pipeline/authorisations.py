@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from fhir_gateway.cases.authorised import decided
+from fhir_gateway.cases.answered import created_at
+from fhir_gateway.cases.authorised import decided, wanted
 from fhir_gateway.cases.evidence import walk
 from fhir_gateway.coverage import circuit
 from fhir_gateway.coverage.asking import number
-from fhir_gateway.coverage.authorisation import OPEN, created_at, next_poll
+from fhir_gateway.coverage.authorisation import OPEN, next_poll
 from fhir_gateway.coverage.payer import Payer
 from fhir_gateway.pipeline.casework import Casework
 from fhir_gateway.pipeline.delivery import Delivery, Later, Outcome, Unsendable
@@ -36,6 +37,8 @@ Json = dict[str, Any]
 KIND: Final = "authorisation"
 """Kind of the outbox job that asks a payer to authorise, or how it stands."""
 ANSWER_BYTES: Final = 1024 * 1024
+NEEDED: Final = frozenset({"attachments-needed", "questionnaires-needed"})
+"""PASTempCodes: the inputs of a Task by which a payer asks for documents (Da Vinci PAS, Task)."""
 PATIENCE: Final = timedelta(days=60)
 """How long a pended request is asked after. A payer that has not decided by then is a person's affair."""
 
@@ -173,13 +176,27 @@ def _read(raw: bytes, claim: Stored) -> Json:
     named = {str(value) for value in walk(said, "request.identifier.value")}
     if named and named != {number(claim.resource)}:
         raise AnswerError("it answers another Claim")
-    wanted = [str(text) for one in parts if one.get("resourceType") == "CommunicationRequest" for text in walk(one, "payload.contentString")]
+    asked_for = [*wanted(said), *(text for one in parts for text in _wanted(one))]
     kept = {name: value for name, value in said.items() if name not in ("id", "meta", "text", "contained", "communicationRequest")}
     ours = {name: claim.resource[name] for name in ("type", "use", "patient", "insurer")}
     ours["request"] = {"reference": claim.reference}
     ours["insurance"] = [{"sequence": 1, "focal": True, "coverage": claim.resource["insurance"][0]["coverage"]}]
-    made = {**kept, **ours, **({"communicationRequest": [{"display": text} for text in wanted]} if wanted else {})}
+    made = {**kept, **ours, **({"communicationRequest": [{"display": text} for text in asked_for]} if asked_for else {})}
     made["extension"] = [*said.get("extension", ()), *(e for e in claim.resource.get("extension", ()))]
     if issues := validate(made):
         raise AnswerError(issues[0].text)
     return made
+
+
+def _wanted(beside: Json) -> list[str]:
+    """What a CommunicationRequest, or the Task of Da Vinci PAS (inputs attachments-needed, questionnaires-needed), beside an answer asks for, in words."""
+    if beside.get("resourceType") == "CommunicationRequest":
+        return [str(text) for text in walk(beside, "payload.contentString")]
+    inputs = [one for one in walk(beside, "input") if isinstance(one, dict)] if beside.get("resourceType") == "Task" else []
+    return [text for one in inputs if NEEDED & set(walk(one, "type.coding.code")) and (text := _named(one))]
+
+
+def _named(needed: Json) -> str:
+    concept, form = needed.get("valueCodeableConcept", {}), walk(needed, "valueIdentifier.value")
+    told = [*walk(concept, "text"), *walk(concept, "coding.display"), *(f"Document {code}" for code in walk(concept, "coding.code"))]
+    return str(next(iter((*told, *(f"Questionnaire {value}" for value in form))), ""))

@@ -10,7 +10,7 @@ import pytest
 
 from fhir_gateway.cases.checklist import compile_checklist
 from fhir_gateway.cases.completeness import evaluate
-from fhir_gateway.cases.days import business_days_before, instant, month_end, span
+from fhir_gateway.cases.days import Span, business_days_before, instant, month_end, span
 from fhir_gateway.cases.model import Moment, Policy
 from fhir_gateway.coverage.authorisation import Item, standing
 from profiles.canonical import canonical
@@ -175,7 +175,7 @@ def test_the_ends_of_the_calendar_break_nothing(created: str) -> None:
     case = Case().receives({**claim}, {**answer, "outcome": "queued"}, {**plan_of(created)})
     assert case.evaluation().gates["money"].state != "satisfied" and instant(created) is None
     held = [Item("Claim/1", claim), Item("ClaimResponse/1", {**answer, "request": {"reference": "Claim/1"}, "outcome": "queued"})]
-    stands = standing(True, held, date(2026, 9, 10), UTC)
+    stands = standing(True, held, Span(date(2026, 9, 10), date(2026, 9, 10)), UTC)
     assert stands.state == "pended" and stands.words(datetime(2026, 9, 10, tzinfo=UTC), UTC)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,27 @@ def test_needed_asked_pended_granted_and_run_out(told: Told) -> None:
     assert state(told)[0] == "expired" and told.item("authorization", "REF-1")["state"] != "accepted", "it ends before the appointment"
     told.gateway.authorising.ask(STAFF, "REF-1", expedited=True)
     assert state(told)[0] == "asked" and money(told)["decisionDue"] == "2026-09-21T04:00:00-05:00"
+
+
+def test_item_gate_and_words_say_the_same_of_every_turn(told: Told) -> None:
+    """One rule (`cases.answered`): what the words say stands is what the gate counts, and what is asked already is not to be asked again."""
+
+    def turn(decision: str = "", **more: Any) -> tuple[str, str, str | None, str]:
+        told.now += timedelta(hours=1)
+        says(told, decision, **more) if decision else told.gateway.authorising.ask(STAFF, "REF-1")
+        return *state(told), told.case("REF-1")["gates"]["money"]["state"]
+
+    assert turn() == ("asked", "expected", "asked", "indeterminate") and money(told)["nextStep"].startswith("Wait for the payer's decision")
+    assert turn("denied") == ("denied", "not-acceptable", "denied", "not-satisfied")
+    assert turn() == ("asked", "expected", "asked", "indeterminate") and money(told)["nextStep"].startswith("Wait for the payer's decision")
+    assert turn("granted-in-part", **GRANTED) == ("partly-approved", "received", "partly-approved", "indeterminate")
+    assert turn("granted", **GRANTED | {"begins": date(2026, 10, 1)})[:3] == ("not-begun", "not-acceptable", "not-begun")
+    assert turn("granted", **GRANTED) == ("approved", "accepted", None, "satisfied")
+    assert turn("denied") == ("denied", "not-acceptable", "denied", "not-satisfied"), "a permission taken back is none"
+    assert turn("granted", **GRANTED)[0] == "approved"
+    claims = [claim for claim in told.found("Claim") if claim["created"] > "2026-09-10T11"]
+    told.gateway.fhir.update(STAFF, "Claim", claims[0]["id"], encode(claims[0] | {"status": "cancelled"}), None)
+    assert state(told) == ("cancelled", "missing", "cancelled"), "with its request goes what it was given"
 
 
 def test_what_can_t_be_done_is_refused_and_says_what_can(told: Told) -> None:

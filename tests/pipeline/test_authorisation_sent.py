@@ -12,7 +12,7 @@ import pytest
 
 from fhir_gateway.mockpayer import fhir
 from fhir_gateway.mockpayer.book import Book
-from fhir_gateway.mockpayer.claims import Claims
+from fhir_gateway.mockpayer.claims import REVIEW_ACTION, REVIEW_CODE, REVIEW_CODES, Claims
 from fhir_gateway.mockpayer.script import shipped
 from fhir_gateway.outbound.sender import Sender
 from fhir_gateway.pipeline.delivery import Delivery, Outcome
@@ -22,6 +22,15 @@ from tests.pipeline.conftest import STAFF, Told, _told
 from tests.pipeline.test_authorisation import money
 
 BLUE = {"name": "blue", "title": "Blue Plan", "identifier": [{"value": "BLUE01"}], "channel": "fhir", "fhir": {"base": "http://payer.test/fhir"}}
+
+
+def fhir_answer(review: str, **more: Any) -> dict[str, Any]:
+    """A ClaimResponse with one review action (X12 element 306), without the number of the Claim."""
+    coded = {"url": REVIEW_CODE, "valueCodeableConcept": {"coding": [{"system": REVIEW_CODES, "code": review}]}}
+    part = {"extension": [{"url": REVIEW_ACTION, "extension": [coded]}], "category": {"text": "submitted"}}
+    made = {"resourceType": "ClaimResponse", "status": "active", "type": {"text": "professional"}, "use": "preauthorization"}
+    made |= {"patient": {"display": "the member"}, "created": "2026-09-10T04:00:00-05:00", "insurer": {"display": "Blue Plan"}}
+    return made | {"outcome": "complete", "item": [{"itemSequence": 1, "adjudication": [part]}]} | more
 
 
 @dataclass
@@ -115,6 +124,24 @@ def test_documents_wanted_are_told_and_then_it_is_decided(payer: Payer) -> None:
     (task,) = payer.told.found("Task", code="payer-request")
     assert task["status"] == "completed"
     assert not [one for one in payer.told.case()["items"] if one["reason"] == "payer-wants"]
+
+
+def test_the_task_of_a_pended_answer_says_what_is_wanted(payer: Payer) -> None:
+    """Da Vinci PAS: a Task beside the answer, inputs attachments-needed (LOINC) and questionnaires-needed, asks for documents."""
+
+    def needed(kind: str, **value: Any) -> dict[str, Any]:
+        return {"type": {"coding": [{"system": "http://hl7.org/fhir/us/davinci-pas/CodeSystem/PASTempCodes", "code": kind}]}, **value}
+
+    wishes = [
+        needed("payer-url", valueUrl="http://payer.test/fhir"),
+        needed("attachments-needed", valueCodeableConcept={"coding": [{"system": "http://loinc.org", "code": "11526-1"}]}),
+        needed("questionnaires-needed", valueIdentifier={"value": "Q-7"}),
+    ]
+    task = {"resourceType": "Task", "status": "requested", "intent": "order", "input": wishes}
+    pended = fhir_answer("A4", outcome="queued")
+    payer.instead = [encode({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": pended}, {"resource": task}]})]
+    told = asked(payer, "M-1003")
+    assert (told["authorisationState"], told["information"]) == ("information-requested", ["Document 11526-1", "Questionnaire Q-7"])
 
 
 def test_a_payer_that_does_not_answer_is_asked_again_and_its_clock_runs(payer: Payer) -> None:

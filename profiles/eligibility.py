@@ -12,6 +12,10 @@ from typing import Final
 from profiles.canonical import canonical
 
 SERVICE_TYPES: Final = "https://codesystem.x12.org/005010/1365"
+SERVICE_TYPE_SYSTEMS: Final = frozenset(
+    {SERVICE_TYPES, "https://x12.org/codes/service-type-codes", "http://terminology.hl7.org/CodeSystem/ex-benefitcategory", ""}
+)
+"""Systems under which the codes of X12 element 1365 are sent: Da Vinci's, HL7 Terminology's, and R4's own example of benefit categories, which are the same."""
 REJECTIONS: Final = "https://codesystem.x12.org/005010/901"
 FOLLOW_UPS: Final = "https://codesystem.x12.org/005010/889"
 PERIODS: Final = "https://codesystem.x12.org/005010/615"

@@ -21,7 +21,7 @@ from profiles.eligibility import (
     NETWORK_RESTRICTED,
     OTHER_PAYER,
     SECOND_OPINION_REQUIRED,
-    SERVICE_TYPES,
+    SERVICE_TYPE_SYSTEMS,
 )
 
 IN: Final = "in"
@@ -108,7 +108,7 @@ def service_type(item: Json) -> str:
     """The X12 code an item is about, "" when it names none. An item may name a product or service instead of a category."""
     for concept in (item.get("category"), item.get("productOrService")):
         for system, code in codings(concept):
-            if system in (SERVICE_TYPES, "") or "service-type" in system:
+            if system in SERVICE_TYPE_SYSTEMS or "service-type" in system:
                 return code
     return ""
 

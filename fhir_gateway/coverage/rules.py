@@ -12,7 +12,8 @@ from datetime import date
 from typing import Any, Final
 
 from fhir_gateway.cases.days import Span, month_end, plus, span
-from fhir_gateway.cases.evidence import codings, walk
+from fhir_gateway.cases.eligibility import service_type
+from fhir_gateway.cases.evidence import walk
 from fhir_gateway.cases.insured import digest, in_force
 from fhir_gateway.cases.model import Moment
 from fhir_gateway.coverage.costs import benefits
@@ -46,6 +47,7 @@ NAMES: Final[dict[str, str]] = {
     "30": "Health Benefit Plan Coverage",
 }
 """X12 element 1365, the codes that may answer for a second opinion."""
+PLAN: Final = "30"
 IN_NETWORK: Final = {"system": NETWORK, "code": "in", "display": "In Network"}
 OUT_OF_NETWORK: Final = {"system": NETWORK, "code": "out", "display": "Out of Network"}
 NETWORKS: Final = {"in": IN_NETWORK, "out": OUT_OF_NETWORK}
@@ -92,8 +94,8 @@ def head(request: Json, at: Moment) -> Json:
     made: Json = {"status": "active", "purpose": request["purpose"], "patient": request["patient"]}
     made |= {name: request[name] for name in ("servicedDate", "servicedPeriod") if name in request}
     made["created"] = at.now.astimezone(at.zone).isoformat(timespec="seconds")
-    if "provider" in request:
-        made["requestor"] = request["provider"]
+    if requestor := {name: value for name, value in request.get("provider", {}).items() if not str(value).startswith("#")}:
+        made["requestor"] = requestor  # what is contained in the request is not in the answer (ref-1)
     return made | {"request": {"reference": f"CoverageEligibilityRequest/{request['id']}"}}
 
 
@@ -138,12 +140,15 @@ def _insurance(name: str, coverage: Json, question: Question, served: Span) -> J
 
 
 def _rules(question: Question) -> list[Rule]:
-    """For each service type asked about the rule that answers: its own, else the nearest to a second opinion; an empty one where nothing is known."""
-    asked = [code for concept in walk(question.request, "item.category") for system, code in codings(concept) if system in (SERVICE_TYPES, "")]
+    """For each service type asked about the rule that answers: its own, else the nearest to a second opinion, of another service the
+    plan's (CORE: a service type not supported is answered as 30); an empty one where nothing is known.
+    """
+    asked = [service_type(item) for item in walk(question.request, "item") if isinstance(item, dict) and item.get("category")]
     held = {rule.service_type: rule for rule in question.payer.rules}
     found = {}
-    for code in dict.fromkeys(asked or [ASKED_FIRST]):
-        nearest = next((held[near] for near in (code, *ANSWERING) if near in held), Rule(code))
+    for code in dict.fromkeys([code for code in asked if code] or [ASKED_FIRST]):
+        others = ANSWERING if code in ANSWERING else (PLAN,)
+        nearest = next((held[near] for near in (code, *others) if near in held), Rule(code))
         found[nearest.service_type] = nearest
     return list(found.values())
 

@@ -99,10 +99,12 @@ class Enquiries:
             return None
 
     def asked(self, tx: Transaction, job: Job, now: datetime) -> Asking:
-        """The question of a job. Raises Unsendable when it is gone."""
+        """The question of a job. Raises Unsendable when it is gone, or was taken back."""
         stored = tx.resources.read("CoverageEligibilityRequest", job.payload["request"])
         if stored is None or stored.deleted:
             raise Unsendable("the request is gone")
+        if stored.resource.get("status") != "active":
+            raise Unsendable("the request was taken back")
         return asking(tx, stored.resource, self.casework.payers, self.casework.moment(now), job.key)
 
     def _read(self, read: Callable[[], Json], asked: Asking) -> Json:

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fhir_gateway.cases.evidence import walk
 from fhir_gateway.cases.insured import digest
 from fhir_gateway.cases.model import Moment
 from fhir_gateway.coverage.payer import UNKNOWN, Payer
 from fhir_gateway.coverage.rules import Question, answered, head
+from fhir_gateway.pipeline import members
 from fhir_gateway.pipeline.payers import Payers
 from fhir_gateway.pipeline.restrictions import may_tell
 from fhir_gateway.security.principal import GATEWAY, Principal
@@ -50,17 +50,18 @@ class Asking:
 
 
 def answer_all(tx: Transaction, written: Sequence[Stored], payers: Payers, at: Moment) -> list[Stored]:
-    """The answers to the active requests among what was written, each stored for the owner of its request."""
-    asked = [one for one in written if one.type == TYPE and not one.deleted and one.resource.get("status") == "active"]
-    return [_answer(tx, one, payers, at) for one in asked]
+    """The answers to the active requests among what was written, each stored for the owner of its request; those waited for end with their request."""
+    requests = [one for one in written if one.type == TYPE]
+    asked = [one for one in requests if not one.deleted and one.resource.get("status") == "active"]
+    ended = [one for one in requests if one not in asked and one.version > 1]
+    return [*(_answer(tx, one, payers, at) for one in asked), *(answer for one in ended for answer in _ended(tx, one))]
 
 
 def asking(tx: Transaction, request: Json, payers: Payers, at: Moment, key: str) -> Asking:
-    """Who and what a request is about, as far as the caller may see it. Without coverages when its member is not known here."""
-    patient = _patient(tx, request)
-    coverages = _coverages(tx, request, patient) if patient else []
-    payer = payers.of(tx, [held for _, held in coverages[:1]], request.get("insurer"))
-    subscriber = _held(tx, coverages[0][1], patient) if coverages and patient else {}
+    """Who and what a request is about, as far as the caller may see it (`pipeline.members`). Without coverages when its member is not known here."""
+    patient = members.patient(tx, request)
+    payer, coverages = members.insured(tx, request, patient, payers) if patient else (None, [])
+    subscriber = members.holder(tx, coverages[0][1], patient) if coverages and patient else {}
     return Asking(request, coverages, patient.resource if patient else {}, payer or UNKNOWN, at, key, subscriber)
 
 
@@ -106,6 +107,16 @@ def _answer(tx: Transaction, stored: Stored, payers: Payers, at: Moment) -> Stor
     return writer.resources.create(answered(question))
 
 
+def _ended(tx: Transaction, request: Stored) -> list[Stored]:
+    """The answers still waited for, cancelled: nobody asks any more (R4 Financial Resource Status)."""
+    found = tx.on_behalf_of(GATEWAY).search(ANSWER, parse_query(ANSWER, [("request", request.reference), ("outcome", "queued")])).entries
+    waiting = [one for one in found if one.resource.get("status") == "active"]
+    return [
+        tx.on_behalf_of(Principal("gateway", one.owner, tx.principal.name)).resources.update({**one.resource, "status": "cancelled"})
+        for one in waiting
+    ]
+
+
 def withheld(tx: Transaction, asked: Asking, payers: Payers) -> bool:
     """Does the patient want one of the plans not to be told?"""
     held = tx.on_behalf_of(GATEWAY).resources.read_many([name for name, _ in asked.coverages])
@@ -117,53 +128,3 @@ def _subject(asked: Asking) -> Json:
         return {"reference": f"Patient/{asked.patient['id']}"}
     given: Json = asked.request["patient"]
     return given if not str(given.get("reference", "")).startswith("#") else {"display": "not known here"}
-
-
-def _patient(tx: Transaction, request: Json) -> Stored | None:
-    """The Patient held: the one referred to, or the only one that has an identifier of the contained one."""
-    name = str(request["patient"].get("reference", ""))
-    if name.startswith("Patient/"):
-        stored = tx.resources.read("Patient", name.partition("/")[2])
-        return stored if stored is not None and not stored.deleted else None
-    told = [*walk(_contained(request, name), "identifier"), *walk(request["patient"], "identifier")]
-    tokens = [f"{one.get('system', '')}|{one['value']}" for one in told if isinstance(one, dict) and one.get("system") and one.get("value")]
-    return _only(_found(tx, "Patient", "identifier", tokens)) if tokens else None
-
-
-def _held(tx: Transaction, coverage: Json, patient: Stored) -> Json:
-    """Who holds a policy, where that is somebody else."""
-    name = next((str(one) for one in walk(coverage, "subscriber.reference")), "")
-    if name == patient.reference or not name.startswith(("Patient/", "RelatedPerson/")):
-        return {}
-    stored = tx.resources.read_many([name]).get(name)
-    return stored.resource if stored is not None and not stored.deleted else {}
-
-
-def _coverages(tx: Transaction, request: Json, patient: Stored) -> list[tuple[str, Json]]:
-    """Those asked about, of this patient: by reference, or held with the member number of a contained one. Where none is named: all that are held."""
-    names = [str(name) for name in walk(request, "insurance.coverage.reference")]
-    if names and all(name.startswith("Coverage/") for name in names):
-        read = tx.resources.read_many(names)
-        found = [read[name] for name in names if name in read and not read[name].deleted]
-    else:
-        members = {str(number) for name in names for number in walk(_contained(request, name), "subscriberId")}
-        held = _found(tx, "Coverage", "beneficiary", [f"Patient/{patient.id}"])
-        found = [one for one in held if not names or str(one.resource.get("subscriberId")) in members]
-    return [(one.reference, one.resource) for one in found if _is_of(one, patient)]
-
-
-def _is_of(coverage: Stored, patient: Stored) -> bool:
-    return str(next(iter(walk(coverage.resource, "beneficiary.reference")), "")) in (patient.reference, "")
-
-
-def _found(tx: Transaction, type: str, parameter: str, values: Sequence[str]) -> list[Stored]:
-    text = ",".join(value.replace("\\", "\\\\").replace(",", "\\,") for value in values)
-    return list(tx.search(type, parse_query(type, [(parameter, text), ("_count", "50")])).entries)
-
-
-def _only(found: Sequence[Stored]) -> Stored | None:
-    return found[0] if len(found) == 1 else None
-
-
-def _contained(request: Json, name: str) -> Json:
-    return next((one for one in walk(request, "contained") if isinstance(one, dict) and name == f"#{one.get('id')}"), {})

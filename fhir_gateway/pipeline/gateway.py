@@ -247,9 +247,9 @@ class Gateway:
         self._audit(principal, "questionnaire", "PlanDefinition", id)
         return form
 
-    def submit_eligibility(self, principal: Principal, raw: bytes) -> Stored:
-        """The CoverageEligibilityResponse to a question. Raises UnreadableError, InvalidError."""
-        return self.submission.submit(principal, writes.given_object(raw))
+    def submit_eligibility(self, principal: Principal, raw: bytes, base: str = "") -> Stored:
+        """The CoverageEligibilityResponse to a question; see `Submission.submit`. Raises UnreadableError, InvalidError."""
+        return self.submission.submit(principal, writes.given_object(raw), base)
 
     def check_coverage(self, principal: Principal, name: str) -> Json:
         """Ask the payer of a case now; its flat answer afterwards. Raises NotFoundError, ConflictError."""

@@ -25,7 +25,7 @@ from fhir_gateway.store import Store, Stored, Transaction
 
 Json = dict[str, Any]
 Carry = Callable[[Delivery, float], Outcome]
-CARRIED: Final = frozenset({"Coverage", "Patient"})
+CARRIED: Final = frozenset({"Coverage", "Location", "Organization", "Patient", "Practitioner", "PractitionerRole", "RelatedPerson"})
 """What may travel inside the stored request when it is not held here."""
 
 
@@ -40,9 +40,12 @@ class Submission:
     clock: Callable[[], datetime]
     carriers: dict[str, Carry] = field(default_factory=dict)
 
-    def submit(self, principal: Principal, body: Json) -> Stored:
-        """The answer; its outcome is `queued` when the payer has not answered in its time. Raises InvalidError, NotFoundError."""
-        request, others = _parts(body)
+    def submit(self, principal: Principal, body: Json, base: str = "") -> Stored:
+        """The answer; its outcome is `queued` when the payer has not answered in its time. base: of this server as the client wrote it, by which it may name
+        what is held here. Raises InvalidError, NotFoundError.
+        """
+        here = f"{base}/" if base else ""
+        request, others = _parts(rewritten(body, lambda name: name.removeprefix(here) if here and name.startswith(here) else None))
         now = self.clock()
 
         def work(tx: Transaction) -> Stored:
@@ -85,6 +88,8 @@ def _parts(body: Json) -> tuple[Json, dict[str, Json]]:
     if kind == enquiry.TYPE:
         return _open(body), {}
     entries = [one for one in walk(body, {"Parameters": "parameter", "Bundle": "entry"}.get(str(kind), "")) if isinstance(one, dict)]
+    bundles = [one["resource"] for one in entries if walk(one, "resource.resourceType") == ["Bundle"]]  # R4: the parameter `resource` may be a Bundle
+    entries += [one for bundle in bundles for one in walk(bundle, "entry") if isinstance(one, dict)]
     found = [(one.get("fullUrl"), one["resource"]) for one in entries if isinstance(one.get("resource"), dict)]
     requests = [resource for _, resource in found if resource.get("resourceType") == enquiry.TYPE]
     if len(requests) != 1:
@@ -110,11 +115,13 @@ def _whole(tx: Transaction, request: Json, others: Mapping[str, Json]) -> Json:
         return request
     inside: dict[str, Json] = {}
 
+    foreign = {id(one) for name, one in others.items() if ":" in name}  # by its fullUrl: the id is its id elsewhere (bundle.html#references)
+
     def place(name: str) -> str | None:
         resource = others.get(name)
         if resource is None:
             return None
-        held = tx.resources.read(str(resource["resourceType"]), str(resource.get("id", "")))
+        held = None if id(resource) in foreign else tx.resources.read(str(resource["resourceType"]), str(resource.get("id", "")))
         if held is not None and not held.deleted:
             return held.reference
         label = f"{str(resource['resourceType']).lower()}-{list(others.values()).index(resource) + 1}"

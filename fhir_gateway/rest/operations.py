@@ -46,8 +46,8 @@ async def submit(request: Request) -> Response:
     """The CoverageEligibilityResponse, kept beside the request; `outcome` is `queued` when the payer has not answered in its time."""
     principal = principal_of(request)
     answers.check_accept(request)
-    gateway, body = gateway_of(request), await body_of(request)
-    found = await run(request, lambda: gateway.submit_eligibility(principal, body))
+    gateway, body, base = gateway_of(request), await body_of(request), requests.base_of(request)
+    found = await run(request, lambda: gateway.submit_eligibility(principal, body, base))
     return answers.answer(found.body, headers=answers.version_headers(found.version, found.last_updated))
 
 

@@ -306,3 +306,97 @@ def test_the_guidance_says_it_in_words_with_the_answer_one_step_away(here: Told)
         "Nothing: the money side is settled.",
         "CoverageEligibilityResponse",
     )
+
+
+GREEN: Json = {
+    "name": "green-plan",
+    "title": "Green Plan",
+    "rules": [{"serviceType": "20", "covered": False, "authorisationRequired": True}, {"serviceType": "30", "covered": True}],
+}
+
+
+def two_plans(here: Told) -> tuple[str, str]:
+    """A member of two plans, each with rules of its own; their Coverages, Blue Plan's first."""
+    here.receives(messages.referral())
+    configured(here)
+    configured(here, **GREEN)
+    (blue,) = here.found("Coverage")
+    green = {"resourceType": "Coverage", "status": "active", "order": 2, "subscriberId": "G-1", "beneficiary": blue["beneficiary"]}
+    green |= {"identifier": [{"system": "urn:x:green", "value": "77"}], "period": {"start": "2026-01-01"}, "payor": [{"display": "Green Plan"}]}
+    made = here.gateway.fhir.create(STAFF, "Coverage", encode(green), None)
+    return f"Coverage/{blue['id']}", made.stored.reference
+
+
+def answered(answer: Json) -> tuple[str, list[tuple[str, bool | None]]]:
+    """Who answered, and of which Coverages, with what it says of being excluded."""
+    insurances = answer.get("insurance", [])
+    return answer["insurer"]["display"], [(one["coverage"]["reference"], one["item"][0].get("excluded")) for one in insurances]
+
+
+def test_a_question_is_answered_by_one_payer_about_its_own_plans(here: Told) -> None:
+    """R4 CoverageEligibilityRequest: insurer is "the recipient of the request", insurance.focal the Coverage to be used for its evaluation."""
+    blue, green = two_plans(here)
+    of_blue, of_green = ("Blue Plan", [(blue, False)]), ("Green Plan", [(green, True)])
+    both = [{"coverage": {"reference": blue}}, {"coverage": {"reference": green}}]
+    asked = request_of(blue, here)
+    for changes, expected in (
+        ({"insurance": both}, of_blue),
+        ({"insurance": both, "insurer": {"display": "Green Plan"}}, of_green),
+        ({"insurance": [both[0], both[1] | {"focal": True}]}, of_green),
+        ({"insurance": [{"coverage": {"identifier": {"system": "urn:x:green", "value": "77"}}}]}, of_green),
+        ({"insurance": None, "insurer": {"display": "Green Plan"}, "purpose": ["discovery", "benefits"]}, of_green),
+        (
+            {"insurance": None, "insurer": {"reference": "#o"}, "contained": [{"resourceType": "Organization", "id": "o", "name": "Green Plan"}]},
+            of_green,
+        ),
+        ({"insurance": None, "insurer": {"display": "Another Plan"}}, ("Another Plan", [])),
+    ):
+        body = {name: value for name, value in (asked | changes).items() if value is not None}
+        assert answered(submit(here, body)) == expected, changes
+
+
+def request_of(coverage: str, told: Told) -> Json:
+    (patient,) = told.found("Patient")
+    made = {"resourceType": "CoverageEligibilityRequest", "status": "active", "purpose": ["benefits"], "created": "2026-09-10"}
+    made |= {"patient": {"reference": f"Patient/{patient['id']}"}, "insurer": {"display": "Blue Plan"}}
+    return made | {"insurance": [{"coverage": {"reference": coverage}}]}
+
+
+def test_what_came_with_a_question_travels_inside_it_under_no_name_of_ours(here: Told) -> None:
+    """R4 $submit: "a bundle containing [the request] and referenced resources", in the parameter `resource` or by itself; bundle.html#references."""
+    blue, _ = two_plans(here)
+    (patient,) = here.found("Patient")
+    names = {kind: f"https://theirs.example/fhir/{kind}/{patient['id']}" for kind in ("Patient", "Practitioner", "Organization")}
+    theirs = {"resourceType": "Patient", "id": patient["id"], "name": [{"family": "Somebody"}]}
+    asked = request_of(blue, here) | {"patient": {"reference": names["Patient"]}, "provider": {"reference": names["Practitioner"]}}
+    asked |= {"insurer": {"reference": names["Organization"]}}
+    others = [theirs, {"resourceType": "Practitioner", "id": "d"}, {"resourceType": "Organization", "id": "o", "name": "Blue Plan"}]
+    entries = [{"resource": asked}, *({"fullUrl": names[one["resourceType"]], "resource": one} for one in others)]
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
+    answer = submit(here, {"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": bundle}]})
+    assert (answer["outcome"], answer["patient"]) == ("error", {"display": "not known here"}), "the same id elsewhere is somebody else"
+    (kept,) = here.found("CoverageEligibilityRequest")
+    assert {one["resourceType"] for one in kept["contained"]} == {"Patient", "Practitioner", "Organization"} and "theirs.example" not in str(kept)
+
+
+def test_the_service_asked_about_is_read_in_any_of_its_systems(here: Told) -> None:
+    """X12 element 1365 as HL7 Terminology and R4's benefit categories name it; a service nobody has a rule for is answered as the plan (CORE)."""
+    _, green = two_plans(here)
+    for system, code in (
+        ("https://x12.org/codes/service-type-codes", "30"),
+        ("http://terminology.hl7.org/CodeSystem/ex-benefitcategory", "30"),
+        (SERVICE_TYPES, "35"),
+    ):
+        item = [{"category": {"coding": [{"system": system, "code": code}]}}]
+        (one,) = submit(here, request_of(green, here) | {"item": item})["insurance"]
+        assert [(i["category"]["coding"][0]["code"], i["excluded"]) for i in one["item"]] == [("30", False)], system
+
+
+def test_a_question_taken_back_is_not_asked_and_nobody_waits_for_its_answer(machine: Told) -> None:
+    made = machine.gateway.fhir.create(STAFF, "CoverageEligibilityRequest", encode(request(machine)), None).stored
+    assert money(machine) == ("indeterminate", "pended")
+    machine.gateway.fhir.update(STAFF, made.type, made.id, encode({**made.resource, "status": "cancelled"}), None)
+    payer = Payer(says())
+    works(machine, payer)
+    assert payer.asked == [] and money(machine)[1] != "pended"
+    assert [one["status"] for one in machine.found("CoverageEligibilityResponse", request=made.reference)] == ["cancelled"]

@@ -124,13 +124,16 @@ def _answers(response: Item) -> str:
 
 
 def _answered_before(claim: Item, answer: Item, zone: tzinfo) -> bool:
-    """Is the answer older than this request? One that names no request answers whatever was asked before it; of its own request, one of the same day where
-    a day is all that is told.
+    """Is the answer older than this request? One that names no request answers whatever was asked before it.
+
+    One to this very request is, only where the request has been put anew since: the payer's clock need not be ours.
     """
     asked, told = created_at(claim.resource, zone), created_at(answer.resource, zone)
     answers = _answers(answer)
+    if answers == claim.reference and str(next(iter(walk(claim.resource, "meta.versionId")), "1")) == "1":
+        return False
     if asked is None or told is None:
         return asked is not None and answers != claim.reference
-    if answers == claim.reference and instant(str(answer.resource.get("created"))) is None:
+    if answers == claim.reference and instant(str(answer.resource.get("created"))) is None:  # a day is all that is told
         return asked.astimezone(zone).date() > told.astimezone(zone).date()
     return asked >= told if answers and answers != claim.reference else asked > told

@@ -81,10 +81,11 @@ def test_what_is_made_is_legal_and_keeps_the_indicator() -> None:
         ("denied", True, (asked(), told("granted", ref="A-1"), told("denied", ASKED + timedelta(days=2)))),
         ("denied", True, (told("granted", request=None, ref="A-1"), asked(), told("denied", ASKED + timedelta(days=2)))),
         ("cancelled", True, (asked(status="cancelled"), told("granted", ref="A-1"))),
-        ("asked", True, (asked(ASKED + timedelta(days=2)), told("denied"))),
+        ("asked", True, (asked(ASKED + timedelta(days=2), meta={"versionId": "2"}), told("denied"))),
+        ("denied", True, (asked(ASKED + timedelta(days=2)), told("denied"))),
         ("asked", True, (asked(), told("granted-in-part", ref="A-1"), asked(ASKED + timedelta(days=3), "c2"))),
-        ("denied", True, (asked(), told("denied", created="2026-09-10"))),
-        ("asked", True, (asked(ASKED + timedelta(days=2)), told("denied", created="2026-09-11"))),
+        ("denied", True, (asked(meta={"versionId": "2"}), told("denied", created="2026-09-10"))),
+        ("asked", True, (asked(ASKED + timedelta(days=2), meta={"versionId": "2"}), told("denied", created="2026-09-11"))),
     ],
 )
 def test_every_state_follows_from_the_resources(state: str, required: bool | None, items: tuple[Item, ...]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -22,8 +22,8 @@ Json = dict[str, Any]
 GONE: Final = frozenset({"entered-in-error", "cancelled", "draft"})
 
 
-def section(file: CaseFile, flat: Json, at: Moment, clinic: frozenset[str]) -> Json:
-    """What a clerk reads of the money of a case. flat: its answer so far, of which the items are used.
+def section(file: CaseFile, flat: Json, at: Moment, clinic: frozenset[str], names: Mapping[str, str]) -> Json:
+    """What a clerk reads of the money of a case. flat: its answer so far, of which the items are used. names: of Organizations, by "Organization/id".
 
     payer, coverage, checkedAt, validUntil, answeredBy, request, response, raw are null while nothing is known; coverages holds all in the order they pay.
     check: see `check`.
@@ -37,7 +37,7 @@ def section(file: CaseFile, flat: Json, at: Moment, clinic: frozenset[str]) -> J
     stands = standing_of(file, plans, flat, at)
     item = items.get(words.AUTHORISATION, {})
     return {
-        "payer": _payer(response, plans.held.get(first, {}) if first else {}),
+        "payer": _payer(response, plans.held.get(first, {}) if first else {}, names),
         "coverage": first,
         "coverages": order(plans),
         "checkedAt": response.get("created"),
@@ -117,5 +117,7 @@ def _responses(file: CaseFile, at: Moment) -> Sequence[Entry]:
     return [entry(r, at.zone) for r in records if r.resource.get("status") not in GONE]
 
 
-def _payer(response: Json, coverage: Json) -> str | None:
-    return next((str(name) for name in (*walk(response, "insurer.display"), *walk(coverage, "payor.display"))), None)
+def _payer(response: Json, coverage: Json, names: Mapping[str, str]) -> str | None:
+    parties = (party for party in (*walk(response, "insurer"), *walk(coverage, "payor")) if isinstance(party, dict))
+    named = (str(party.get("display") or names.get(str(party.get("reference")), "")) for party in parties)
+    return next(filter(None, named), None)

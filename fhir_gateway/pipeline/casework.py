@@ -34,7 +34,7 @@ from fhir_gateway.pipeline.checks import ask, queue_checks
 from fhir_gateway.pipeline.directory import Directories
 from fhir_gateway.pipeline.merging import reciprocate
 from fhir_gateway.pipeline.notices import notice
-from fhir_gateway.pipeline.payers import Payers
+from fhir_gateway.pipeline.payers import Payers, payor_names
 from fhir_gateway.pipeline.rereading import reread
 from fhir_gateway.pipeline.restrictions import restricted
 from fhir_gateway.pipeline.results import After, Judged
@@ -233,7 +233,7 @@ class Casework:
         """The flat answer with the case's route and what a clerk reads of its money."""
         moment = self.moment(at)
         flat = self.directories.routed(tx, answer.flat(evaluation, checklist), file, group, moment)
-        money = section(file, flat, moment, self.policy.clinic)
+        money = section(file, flat, moment, self.policy.clinic, payor_names(tx.on_behalf_of(GATEWAY), file))
         return flat | {"money": money, "items": [*flat["items"], *answer.wished(money["information"], flat["case"]["due"])]}
 
     def _evaluated(self, file: CaseFile, lists: Lists, at: datetime) -> tuple[Choice, Checklist, Evaluation]:

@@ -6,15 +6,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fhir_gateway.cases.evidence import walk
+from fhir_gateway.cases.model import CaseFile
 from fhir_gateway.coverage.document import Fault
 from fhir_gateway.coverage.payer import Payer, PayerError, payer_of, read, shipped
 from fhir_gateway.pipeline.delivery import Outcome
 from fhir_gateway.store import PayerDocument, Transaction, content_hash
 
 Json = dict[str, Any]
+
+_PARTY: Final = {"Coverage": "payor", "CoverageEligibilityResponse": "insurer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +97,17 @@ def kept_answer(tx: Transaction, outcome: Outcome, what: str) -> str:
         state="processed",
         answer_type=outcome.answer_type or "application/octet-stream",
     )
+
+
+def payor_names(tx: Transaction, file: CaseFile) -> dict[str, str]:
+    """By "Organization/id", the names of those the Coverages of a case and the answers about them name by reference alone."""
+    parties = (
+        party
+        for record in file.records
+        for path in (_PARTY.get(record.resource["resourceType"], ""),)
+        for party in (walk(record.resource, path) if path else ())
+        if isinstance(party, dict) and "display" not in party
+    )
+    names = {name for party in parties if (name := str(party.get("reference", ""))).startswith("Organization/")}
+    held = tx.resources.read_many(sorted(names)) if names else {}
+    return {name: str(stored.resource["name"]) for name, stored in held.items() if stored.resource.get("name")}

@@ -57,6 +57,12 @@ def coverage(told: Told) -> dict[str, Any]:
     return held
 
 
+def test_a_payer_is_named_from_the_first_message_on(told: Told) -> None:
+    """IN1-4 names the payer; it becomes an Organization, which the Coverage refers to."""
+    told.receives(messages.referral())
+    assert told.case()["money"]["payer"] == "Blue Plan"
+
+
 def test_unsolicited_insurance_replaces_what_was_told_of_the_same_and_no_more(told: Told) -> None:
     told.receives(messages.referral())
     assert coverage(told)["class"][1]["value"] == "GRP-7"

@@ -119,6 +119,60 @@ def test_a_number_that_cannot_be_sent_is_refused_never_changed(member) -> None:
     assert refused.value.where.short == "NM1[11]09" and member not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("coverage", "place", "words"),
+    [
+        ({"subscriberId": "7"}, "NM1[11]09", "the member number is shorter"),
+        ({"subscriberId": "M" * 81}, "NM1[11]09", "the member number is longer"),
+        ({"subscriberId": "M*1"}, "NM1[11]09", "the member number holds a character"),
+        ({"subscriberId": "M1", "class": [{"type": {"coding": [{"code": "group"}]}, "value": "G" * 51}]}, "REF[12]02", "the group number is longer"),
+    ],
+)
+def test_a_number_that_does_not_fit_is_named(coverage, place, words) -> None:
+    """005010X279A1, 2100C: NM109 has 2 to 80 characters, REF02 at most 50."""
+    with pytest.raises(X12Error) as refused:
+        question(coverage=coverage)
+    assert refused.value.where.short == place and words in refused.value.text
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ({"family": "Łukasiewicz", "given": ["Bjørn", "Þóra"]}, ("LUKASIEWICZ", "BJORN", "THORA")),
+        ({"family": "O’Brien–Weiß", "given": ["Seán:A"]}, ("O'BRIEN-WEISS", "SEAN A", "")),
+    ],
+)
+def test_letters_that_are_no_accents_are_not_lost(name, sent) -> None:
+    """X12's basic character set (005010X279A1, B.1.1.2.2) has neither; a name without them would be another person's."""
+    made = question(patient=PATIENT | {"name": [name]}).subscriber
+    assert (made.family, made.given, made.middle) == sent
+
+
+def test_who_can_not_be_told_apart_is_not_asked_about() -> None:
+    """A name in letters X12 lacks, or half a date of birth, tells nobody apart; a member number alone does."""
+    for changes in ({"name": [{"family": "Иванова"}]}, {"birthDate": "1971"}, {"name": [{"text": "Ines Marlowe"}]}):
+        with pytest.raises(X12Error, match="neither a member number"):
+            question(coverage={}, patient=PATIENT | changes)
+        assert question(coverage={"subscriberId": "M1"}, patient=PATIENT | changes).subscriber.member == "M1"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"state": "Minnesota"}, {"state": None}, {"country": "DE"}, {"postalCode": "D-50667"}, {"line": []}, {"city": "K"}]
+)
+def test_an_address_that_is_not_whole_is_left_out(changes) -> None:
+    """N3 and N4 are situational in 2100C; N402 and N403 are required of an address in the United States."""
+    address = {name: value for name, value in (PATIENT["address"][0] | changes).items() if value is not None}
+    made = x12.ask([question(patient=PATIENT | {"address": [address]})], ENVELOPE)
+    assert b"~N3*" not in made and b"~N4*" not in made
+
+
+def test_a_service_type_that_is_no_code_is_refused() -> None:
+    asked = [{"category": {"coding": [{"system": STC, "code": code}]}} for code in ("on", "98")]
+    assert question({"item": asked}).service_types == ("ON", "98")
+    with pytest.raises(X12Error, match="no code of one or two characters"):
+        question({"item": [{"category": {"coding": [{"system": STC, "code": "ONCOLOGY"}]}}]})
+
+
 @pytest.mark.parametrize(("change", "element"), [({"control": 0}, 13), ({"control": 10**9}, 13), ({"sender": "X" * 16}, 6), ({"receiver": " "}, 8)])
 def test_an_envelope_that_does_not_fit_is_refused(change, element) -> None:
     with pytest.raises(X12Error) as refused:

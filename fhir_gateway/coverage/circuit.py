@@ -23,9 +23,11 @@ def probing(failures: int) -> bool:
     return failures >= THRESHOLD
 
 
-def after_failure(failures: int, now: datetime) -> tuple[int, datetime | None]:
-    """(failures, rests until) once one more question got no answer."""
+def after_failure(failures: int, now: datetime, told: float | None = None) -> tuple[int, datetime | None]:
+    """(failures, rests until) once one more question got no answer. told: seconds the payer itself wants to be left alone for (Retry-After)."""
     failures += 1
-    if failures < THRESHOLD:
+    if failures < THRESHOLD and not told:
         return failures, None
-    return failures, now + min(LONGEST_REST, FIRST_REST * 2 ** min(failures - THRESHOLD, 10))
+    failures = max(failures, THRESHOLD)
+    rest = min(LONGEST_REST, FIRST_REST * 2 ** min(failures - THRESHOLD, 10))
+    return failures, now + (min(LONGEST_REST, max(rest, timedelta(seconds=min(told, 86400)))) if told else rest)

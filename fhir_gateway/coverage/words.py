@@ -82,6 +82,7 @@ WAIVED: Final = "The clinic does without prior authorisation."
 LATE: Final = "Ask the payer for its decision on the authorisation: its time is over."
 INFORMATION: Final = "Send the payer what it asks for: file it, and release it to the payer."
 ASKED_AGAIN: Final = "Wait: the payer could not answer now and is asked again by itself. Telephone it if nothing has come by tomorrow."
+ASKED_AGAIN_LATER: Final = "The payer wants to be asked again after {days} days, and then is. Telephone it if the appointment can't wait for that."
 SETTLED: Final = "Nothing: the money side is settled."
 SELF_PAY: Final = "The patient pays without insurance: none is to be asked or billed."
 SHUT: Final = frozenset({"accepted", "waived", "not-applicable"})
@@ -174,8 +175,8 @@ def next_step(items: Mapping[str, Mapping[str, Any]], response: Json, authorisat
     for (name, cause), step in STEPS.items():
         item = items.get(name, {})
         if item and item.get("state") not in SHUT and (item.get("reason") or item.get("state")) == cause:
-            if cause == "indeterminate" and name == ELIGIBILITY and _asked_again(response):
-                return ASKED_AGAIN
+            if cause == "indeterminate" and name == ELIGIBILITY and (again := _asked_again(response)):
+                return again
             who = contact(response)
             if name == AUTHORISATION and authorisation in OPEN:  # asked already, whether it had to be or not
                 waits = STEPS[AUTHORISATION, "pended"]
@@ -185,8 +186,12 @@ def next_step(items: Mapping[str, Mapping[str, Any]], response: Json, authorisat
     return "Look at what is open: " + ", ".join(open_items) + "." if open_items else SETTLED
 
 
-def _asked_again(response: Json) -> bool:
-    return any(extended(one, RETRY_AFTER) for one in walk(response, "error") if isinstance(one, dict))
+def _asked_again(response: Json) -> str:
+    """When a question the payer could not answer is asked again by itself (AAA03, AAA04), "" when it is not."""
+    waits = [wait for one in walk(response, "error") if isinstance(one, dict) and isinstance(wait := extended(one, RETRY_AFTER), dict)]
+    if not waits or response.get("outcome") != "error":
+        return ""
+    return ASKED_AGAIN_LATER.format(days=min(wait["value"] for wait in waits)) if all(wait.get("code") == "d" for wait in waits) else ASKED_AGAIN
 
 
 def _service(said: Insured) -> str:

@@ -6,13 +6,15 @@ its kind and never its text.
 
 from __future__ import annotations
 
-import time
+from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx
 
-from fhir_gateway.outbound.bounded import TooLongError, body
+from fhir_gateway.outbound.bounded import TooLongError, post
 from fhir_gateway.outbound.signin import SignInError, SignIns
 from fhir_gateway.pipeline.delivery import Delivery, Outcome, SecretSignIn
 
@@ -42,20 +44,24 @@ def carry(delivery: Delivery, seconds: float, sign_ins: SignIns = _SIGN_INS) -> 
 
 def _posted(delivery: Delivery, headers: dict[str, str], seconds: float) -> tuple[int, Outcome]:
     """(HTTP status, 0 for none, what came of it)."""
-    until = time.monotonic() + seconds
     try:
-        with (
-            httpx.Client(timeout=seconds, follow_redirects=False) as client,
-            client.stream("POST", delivery.address, content=delivery.body, headers={**delivery.headers, **headers}) as answer,
-        ):
-            status = answer.status_code
-            said = body(answer, delivery.answer_bytes, until) if delivery.answer_bytes else None
+        status, said_in, said = post(delivery.address, seconds, delivery.answer_bytes, {**delivery.headers, **headers}, content=delivery.body)
     except (OSError, httpx.HTTPError, httpx.InvalidURL, ValueError) as fault:
         return 0, Outcome(good=False, error=type(fault).__name__)
     except TooLongError:
         return 0, Outcome(good=False, error="the answer is too long", final=True)
-    kind = answer.headers.get("content-type", "")
+    kind = said_in.get("content-type", "")
     if 200 <= status < 300:
         return status, Outcome(good=True, answer=said, answer_type=kind)
     final = 300 <= status < 500 and status not in AGAIN
-    return status, Outcome(good=False, error=f"HTTP {status}", final=final, answer=said, answer_type=kind)
+    wait = None if final else _retry_after(said_in.get("retry-after", ""), datetime.now(UTC))
+    return status, Outcome(good=False, error=f"HTTP {status}", final=final, answer=said, answer_type=kind, retry_after=wait)
+
+
+def _retry_after(text: str, now: datetime) -> float | None:
+    """Retry-After (RFC 9110, 10.2.3) in seconds: a number of them, or a date. None where it says neither."""
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    with suppress(ValueError, TypeError):
+        return max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
+    return None

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, EllipticCurv
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from fhir_gateway.outbound.bounded import TooLongError, body
+from fhir_gateway.outbound.bounded import TooLongError, post
 from fhir_gateway.pipeline.delivery import BackendSignIn, SecretSignIn
 from mappers.x12 import core
 
@@ -109,16 +109,12 @@ def _assertion(sign_in: BackendSignIn, now: float) -> str:
 def _token(sign_in: BackendSignIn, assertion: str, seconds: float) -> tuple[str, float]:
     form = {"grant_type": "client_credentials", "scope": sign_in.scope, "client_assertion_type": ASSERTION, "client_assertion": assertion}
     try:
-        with (
-            httpx.Client(timeout=seconds, follow_redirects=False) as client,
-            client.stream("POST", sign_in.token_url, data=form, headers={"Accept": "application/json"}) as answer,
-        ):
-            status, said = answer.status_code, body(answer, TOKEN_BYTES, time.monotonic() + seconds)
+        status, _, said = post(sign_in.token_url, seconds, TOKEN_BYTES, {"Accept": "application/json"}, data=form)
     except (OSError, httpx.HTTPError, httpx.InvalidURL, TooLongError) as fault:
         raise SignInError(f"no token: {type(fault).__name__}") from None
     if status != 200:
         raise SignInError(f"no token: HTTP {status}")
-    return _read(said)
+    return _read(said or b"")
 
 
 def _read(said: bytes) -> tuple[str, float]:

@@ -110,7 +110,10 @@ class AnswerFiles:
         if asked.payer.name != payer or job.payload["payer"] != payer:
             return False
         retry_at = enquiries.understood(tx, job, asked, lambda: payerx12.of([transaction], asked, enquiries.codes), id)
-        tx.outbox.settle(job.pk, "the payer can't answer now", self.outgoing.again(job, now, retry_at) if retry_at else None)
+        again = self.outgoing.again(job, now, retry_at) if retry_at else None
+        if retry_at and again is None:
+            enquiries.exhausted(tx, job, now)
+        tx.outbox.settle(job.pk, "the payer can't answer now", again)
         return True
 
 

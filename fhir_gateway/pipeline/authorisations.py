@@ -114,7 +114,7 @@ class Authorisations:
         payer = self._payer(tx, claim)
         if outcome.retry_at is None and not outcome.final and payer is not None:  # what is final was never sent, or was answered
             held = tx.payers.circuit(payer.name)
-            tx.payers.answered(Circuit(held.payer, *circuit.after_failure(held.failures, now)))
+            tx.payers.answered(Circuit(held.payer, *circuit.after_failure(held.failures, now, outcome.retry_after)))
         if gone and job.payload["time"]:
             self._again(tx, job, claim, now)
 

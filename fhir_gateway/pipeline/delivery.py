@@ -53,7 +53,7 @@ class Outcome:
     """What came of a sending. final: trying again would not help. error: what went wrong, without patient data.
 
     answer, answer_type: the body that came back with its media type, where the delivery wanted one; of a refusal as well.
-    retry_at: when to try again, instead of the usual time.
+    retry_at: when to try again, instead of the usual time. retry_after: seconds the other side wants to be left alone for.
     """
 
     good: bool
@@ -62,6 +62,7 @@ class Outcome:
     answer: bytes | None = None
     answer_type: str = ""
     retry_at: datetime | None = None
+    retry_after: float | None = None
 
 
 class Later(Exception):

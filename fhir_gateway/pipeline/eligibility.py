@@ -22,13 +22,15 @@ from fhir_gateway.security.principal import Principal
 from fhir_gateway.settings import Settings
 from fhir_gateway.store import Circuit, Job, Transaction
 from fhir_gateway.validation import validate
-from profiles.eligibility import CHANNEL, COVERAGE_CHECKED, RAW_ANSWER, RETRY_AFTER, VALID_UNTIL
+from profiles.eligibility import CHANNEL, COVERAGE_CHECKED, RAW_ANSWER, RETRY_AFTER, VALID_UNTIL, WHO_FIXES
 from profiles.x12codes import Codes, load
 
 Json = dict[str, Any]
 
 ANSWER_BYTES: Final = 1024 * 1024
 """The most an answer may have; a 271 has some thousand bytes."""
+BY_OTHER_MEANS: Final = "Ask it by telephone or at its portal, and enter what it says."
+IN_VAIN: Final = f"The payer was asked again in vain, and is not asked any more. {BY_OTHER_MEANS}"
 PROBE: Final = timedelta(minutes=1)
 """How long one question that finds out whether a payer is back keeps the others waiting."""
 _SECONDS: Final = {"s": 1, "min": 60, "h": 3600, "d": 86400}
@@ -78,16 +80,25 @@ class Enquiries:
         seconds = _retry_after(response)
         return now + timedelta(seconds=seconds) if seconds is not None else None
 
+    def exhausted(self, tx: Transaction, job: Job, now: datetime) -> None:
+        """The payer said that it can't answer now until there was no more time to ask again: the answer says so, for a person to ask by other means."""
+        held = tx.resources.read("CoverageEligibilityResponse", job.payload["response"])
+        if held is None or held.deleted:
+            return
+        told = [_without(one, RETRY_AFTER) for one in walk(held.resource, "error") if isinstance(one, dict)]
+        told.append({"extension": [{"url": WHO_FIXES, "valueCode": "clinic"}], "code": {"text": IN_VAIN}})
+        self._answer(tx, job, {**held.resource, "error": told}, now)
+
     def missed(self, tx: Transaction, job: Job, outcome: Outcome, now: datetime, *, gone: bool) -> None:
         """Nothing came back. Once it is given up the answer says so, for a person to ask by other means."""
         if (asked := self._still(tx, job, now)) is None:
             return
         if outcome.retry_at is None and not outcome.final and asked.payer.name:  # what is final was never sent, or was answered
             held = tx.payers.circuit(asked.payer.name)
-            tx.payers.answered(Circuit(held.payer, *circuit.after_failure(held.failures, now)))
+            tx.payers.answered(Circuit(held.payer, *circuit.after_failure(held.failures, now, outcome.retry_after)))
         if gone:
             why = f"The payer could not be asked: {outcome.error}." if outcome.final else "The payer could not be reached."
-            text = f"{why} Ask it by telephone or at its portal, and enter what it says."
+            text = f"{why} {BY_OTHER_MEANS}"
             response = error(asked, "", "", text, "clinic", asked.payer.channel)
             self._answer(tx, job, _with(response, kept_answer(tx, outcome, "eligibility answer")) if outcome.answer else response, now)
 
@@ -146,6 +157,12 @@ def _completed(said: Json, asked: Asking) -> Json:
 def _with(response: Json, raw: str) -> Json:
     """With a reference to the payer's bytes, an inbox id."""
     return {**response, "extension": [*response.get("extension", ()), {"url": RAW_ANSWER, "valueReference": {"reference": f"Binary/{raw}"}}]}
+
+
+def _without(element: Json, url: str) -> Json:
+    """A copy that lacks its extensions of one url."""
+    kept = [one for one in element.get("extension", ()) if one.get("url") != url]
+    return {**{name: value for name, value in element.items() if name != "extension"}, **({"extension": kept} if kept else {})}
 
 
 @lru_cache(maxsize=4)

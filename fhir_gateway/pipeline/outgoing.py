@@ -109,7 +109,7 @@ class Outgoing:
                 if tx.outbox.done(job.pk, self.name):
                     hooks.reached(tx, job)
                 return "done"
-            retry_at = None if outcome.final else self.again(job, now, outcome.retry_at)
+            retry_at = None if outcome.final else self._retry_at(job, outcome, now)
             if tx.outbox.fail(job.pk, self.name, outcome.error, retry_at):
                 hooks.missed(tx, job, outcome.error, gone=retry_at is None)
                 if asking is not None:
@@ -124,6 +124,13 @@ class Outgoing:
             )
         return became != "again"
 
+    def _retry_at(self, job: Job, outcome: Outcome, now: datetime) -> datetime | None:
+        """The usual time, or the one it was told; where the other side wants to be left alone, not before that, but within the time there is."""
+        usual = self.again(job, now, outcome.retry_at)
+        if usual is None or outcome.retry_after is None:
+            return usual
+        return max(usual, now + timedelta(seconds=min(outcome.retry_after, self.settings.retry_hours * 3600)))
+
     def _answered(
         self, tx: Transaction, job: Job, outcome: Outcome, now: datetime, asking: Enquiries | Authorisations
     ) -> Literal["done", "again", "given-up"]:
@@ -135,6 +142,8 @@ class Outgoing:
         wanted = asking.taken(tx, job, outcome, now)
         retry_at = self.again(job, now, wanted) if wanted else None
         if retry_at is None:
+            if wanted and isinstance(asking, Enquiries):
+                asking.exhausted(tx, job, now)
             return "done"
         tx.outbox.reopen(job.pk, "the payer can't answer now", retry_at)
         return "again"

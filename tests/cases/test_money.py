@@ -10,12 +10,14 @@ from fhir_gateway.cases.eligibility import insured
 from fhir_gateway.cases.insured import digest
 from fhir_gateway.cases.model import Policy
 from fhir_gateway.coverage import words
+from fhir_gateway.coverage.words import next_step
 from profiles.eligibility import (
     COVERAGE_CHECKED,
     INDETERMINATE,
     NETWORK_PROVIDER,
     NETWORK_RESTRICTED,
     OTHER_PAYER,
+    RETRY_AFTER,
     SECOND_OPINION_REQUIRED,
     SERVICE_TYPES,
 )
@@ -236,3 +238,15 @@ def test_another_payer_the_answer_names_is_told() -> None:
     assert words.problems(made, said) == [
         "The payer names another insurance: MEDICARE (the primary payer). Ask the patient about it: it may have to pay first."
     ]
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "words"),
+    [("min", 15, "Wait: the payer could not answer now"), ("d", 30, "The payer wants to be asked again after 30 days, and then is.")],
+)
+def test_when_it_is_asked_again_is_told_as_it_is(code: str, value: int, words: str) -> None:
+    """AAA04 W and X name 30 and 10 days; nobody waits "by tomorrow" for that."""
+    error = {"extension": [{"url": RETRY_AFTER, "valueDuration": {"value": value, "code": code}}]}
+    items = {"coverage-eligibility": {"state": "received", "reason": "indeterminate"}}
+    assert next_step(items, response(outcome="error", error=[error])).startswith(words)
+    assert next_step(items, response(outcome="complete", error=[error])).startswith("Telephone the payer")

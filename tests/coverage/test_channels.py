@@ -376,6 +376,19 @@ def test_a_refused_file_can_be_taken_once_more(here: Clinic) -> None:
         assert tx.inbox.get(line.id).raw == b"no X12"
 
 
+@pytest.mark.parametrize("here", [CORE], indirect=True)
+def test_a_payer_that_never_can_answer_is_given_up_and_a_person_is_told(here: Clinic) -> None:
+    """AAA 42 however often it is asked: nobody may read that it is asked again when it is not."""
+    number = here.refers("M-1009")
+    here.works()
+    assert here.money(number)["nextStep"].startswith("Wait: the payer could not answer now")
+    here.payer.book.play("M-1009", "busy-then-active")
+    here.works(hours=9)
+    found = here.money(number)
+    assert found["gate"] == "indeterminate" and found["nextStep"].startswith("Telephone the payer")
+    assert "asked again in vain" in found["problem"][-1] and here.raw(number)
+
+
 @pytest.mark.parametrize("here", [FHIR], indirect=True)
 def test_a_refusal_is_told_at_once_and_kept(here: Clinic) -> None:
     here.configure(fhir={"base": f"{here.payer.base}/elsewhere"})

@@ -23,6 +23,14 @@ def test_it_rests_after_three_failures_and_longer_after_each_further_one() -> No
     assert circuit.probing(failures) and not circuit.probing(0)
 
 
+def test_a_payer_that_says_when_is_left_alone_until_then() -> None:
+    """Retry-After goes before our own count, and is held to the longest rest."""
+    failures, until = circuit.after_failure(0, NOW, 600)
+    assert circuit.probing(failures) and circuit.rests(failures, until, NOW) == NOW + timedelta(minutes=10)
+    assert circuit.after_failure(0, NOW, 10**9)[1] == NOW + circuit.LONGEST_REST
+    assert circuit.after_failure(0, NOW, 0.0) == (1, None)
+
+
 @given(st.integers(0, 10_000))
 def test_no_rest_is_longer_than_the_longest(failures: int) -> None:
     _, until = circuit.after_failure(failures, NOW)

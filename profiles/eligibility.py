@@ -32,6 +32,9 @@ plan (X12 element 1365; DOMAIN 4.2).
 
 REVIEW_ACTION: Final = "http://hl7.org/fhir/us/davinci-pas/StructureDefinition/extension-reviewAction"
 REVIEW_CODE: Final = "http://hl7.org/fhir/us/davinci-pas/StructureDefinition/extension-reviewActionCode"
+ITEM_PERIOD: Final = "http://hl7.org/fhir/us/davinci-pas/StructureDefinition/extension-itemPreAuthPeriod"
+ITEM_NUMBER: Final = "http://hl7.org/fhir/us/davinci-pas/StructureDefinition/extension-authorizationNumber"
+"""Of ClaimResponse.item: when its authorisation is good (valuePeriod), and its number (valueString) (Da Vinci PAS)."""
 REVIEWS: Final = "https://codesystem.x12.org/005010/306"
 """Of ClaimResponse.item.adjudication: what the payer decided of an item, and the code of X12 element 306 (HCR01) for it (Da Vinci PAS)."""
 SECOND_SURGICAL_OPINION: Final = canonical("StructureDefinition", "second-surgical-opinion")

@@ -66,6 +66,8 @@ EXTENSIONS: Final = frozenset(
         eligibility.ERROR_AT,
         eligibility.FOLLOW_UP,
         eligibility.INDETERMINATE,
+        eligibility.ITEM_NUMBER,
+        eligibility.ITEM_PERIOD,
         eligibility.NETWORK_PROVIDER,
         eligibility.NETWORK_RESTRICTED,
         eligibility.PAYER_CONTACT,

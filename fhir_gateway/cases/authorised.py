@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from fhir_gateway.cases.evidence import walk
 from fhir_gateway.cases.model import Json
-from profiles.eligibility import REVIEW_ACTION, REVIEW_CODE
+from profiles.eligibility import ITEM_NUMBER, ITEM_PERIOD, REVIEW_ACTION, REVIEW_CODE
 
 Decision = Literal["approved", "partly-approved", "denied", "pended", "information-requested", "not-needed", "cancelled", "failed", "unknown"]
 
@@ -27,18 +27,18 @@ REVIEWED: Final[dict[str, Decision]] = {
 """X12 element 306 (HCR01): certified in total, in part, not certified, pended, modified, cancelled, contact payer, no action required. Any other code is
 read by the outcome alone.
 """
-_PAS: Final = "http://hl7.org/fhir/us/davinci-pas/StructureDefinition/extension-"
-ITEM_PERIOD: Final = f"{_PAS}itemPreAuthPeriod"
-ITEM_NUMBER: Final = f"{_PAS}authorizationNumber"
 
 
 def decided(response: Json) -> Decision:
     """The decision of a ClaimResponse with use `preauthorization`. "unknown" is an answer: complete, and neither a decision nor a reference in it.
 
-    "failed" is none: the request could not be processed, and `error` says why (R4 remittance-outcome `error`).
+    "failed" is none: the request could not be processed, and `error` says why (R4 remittance-outcome `error`). Nor is one with a modifierExtension, which
+    may say the contrary of what stands beside it (R4 extensibility.html#modifierExtension).
     """
     if response.get("status") == "cancelled":
         return "cancelled"
+    if modified(response):
+        return "unknown"
     asks = bool(response.get("communicationRequest"))
     found = {REVIEWED[code] for code in reviews(response) if code in REVIEWED}
     if found:
@@ -49,6 +49,13 @@ def decided(response: Json) -> Decision:
         case "error":
             return "failed" if response.get("error") else "denied"
     return "approved" if response.get("preAuthRef") else "unknown"
+
+
+def modified(value: Any) -> bool:
+    """Is there a modifierExtension anywhere in it?"""
+    if isinstance(value, dict):
+        return bool(value.get("modifierExtension")) or any(modified(one) for one in value.values())
+    return isinstance(value, list) and any(modified(one) for one in value)
 
 
 def number(response: Json) -> str:

@@ -44,7 +44,7 @@ class Docket:
         self.appointment_day: date | None = day.low if day else None
         self.decisions = decisions(case.tasks, at)
         self.custody = consignments(case.tasks, at)
-        self.entries = _entries(case, at)
+        self.entries = tuple(_dated(e, self.anchor, at) for e in _entries(case, at))
         self.replaced = _replaced(self.entries) | _dangling(self.entries)
         self.translated = _related(self.entries, "transforms")
         self._reports = {e.reference: e for e in self.entries if e.type == "DiagnosticReport"}
@@ -172,12 +172,16 @@ def _entries(case: CaseFile, at: Moment) -> tuple[Entry, ...]:
         Record(f"Patient/{patient.get('id', '')}", patient, at.now, "referral", case.source),
     ]
     shared = frozenset({own[0].reference, *names(referral, "identifier"), *names(referral, "requisition")})
-    return tuple(_dated(entry(record, at.zone, shared), at) for record in (*own, *others))
+    return tuple(entry(record, at.zone, shared) for record in (*own, *others))
 
 
-def _dated(e: Entry, at: Moment) -> Entry:
-    """An authorisation ends as it says anywhere; whether it has begun is asked of the day of the service (`authorised`), not of today."""
-    return replace(e, begins=None, ends=good_for(e.resource, at.zone)[1]) if e.type == "ClaimResponse" else e
+def _dated(e: Entry, day: date, at: Moment) -> Entry:
+    """Insurance that has begun by the day of the service has begun. An authorisation ends as it says anywhere in it; whether it has begun is asked with
+    what else is said of it (`authorised`).
+    """
+    if e.type == "ClaimResponse":
+        return replace(e, begins=None, ends=good_for(e.resource, at.zone)[1])
+    return replace(e, begins=None) if e.type == "Coverage" and e.begins and e.begins <= day else e
 
 
 def _related(entries: tuple[Entry, ...], kind: str, live: bool = True) -> frozenset[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, tzinfo
 from typing import Final
 
-from fhir_gateway.cases.authorised import decided
+from fhir_gateway.cases.authorised import decided, modified
 from fhir_gateway.cases.days import Span, month_end, span
 from fhir_gateway.cases.eligibility import CONTRADICTORY, IN, OUT, Insured, insured, outside
 from fhir_gateway.cases.evidence import Entry, walk
@@ -87,7 +87,7 @@ def eligibility(response: Json, plans: Plans) -> Says:
     said, why = plans.speaks_of(response)
     if why:
         return ("not-acceptable", "lapsed") if plans.lapsed else ("received", why)
-    if said is None or response.get("outcome") == "error" or said.inforce is None:
+    if said is None or response.get("outcome") == "error" or said.inforce is None or modified(response):
         return "received", "indeterminate"
     if said.inforce is False:
         return "not-acceptable", "not-in-force"

@@ -242,7 +242,8 @@ def print_money(money: dict[str, Any]) -> None:
         f"valid until {money['validUntil']}" if money.get("validUntil") else "",
     ]
     out.print(f"  {'insurance':11} {', '.join(filter(None, (money.get('payer') or 'payer not known', *asked)))}", markup=False, soft_wrap=True)
-    told = [money.get(topic) for topic in MONEY_TOPICS if money.get("response") or topic == "eligibility"]
+    spoken = {"eligibility"} | ({"authorisation"} if money.get("authorisationState", "unknown") != "unknown" else set())
+    told = [money.get(topic) for topic in MONEY_TOPICS if money.get("response") or topic in spoken]
     lines = [*told, *_listed(money.get("problem")), *(f'The payer: "{text}"' for text in _listed(money.get("disclaimer")))]
     for line in (*filter(None, lines), f"Next: {money['nextStep']}"):
         out.print(f"  {'':11} {line}", markup=False, soft_wrap=True)

@@ -20,7 +20,7 @@ from profiles.conceptmaps import Tables
 
 _EVENT: Final = re.compile(r"([A-Z]\d\d)?", re.ASCII)
 ENVELOPE: Final = frozenset({"SFT", "EVN", "MSA", "ERR"})
-MAPPING_VERSION: Final = "3"
+MAPPING_VERSION: Final = "4"
 """Raised when the same message would map to something else, so that stored messages can be mapped again."""
 
 

@@ -77,6 +77,12 @@ def test_in_force_is_not_enough(item: Json, gate: str, reason: str | None) -> No
     assert money(case) == (gate, reason)
 
 
+def test_an_answer_changed_in_a_way_not_known_is_neither_yes_nor_no() -> None:
+    """R4 extensibility.html#modifierExtension: what can't be understood may turn the meaning round."""
+    case = Case().receives(coverage(), response(service(modifierExtension=[{"url": "urn:x:not", "valueBoolean": True}])))
+    assert money(case) == ("indeterminate", "indeterminate")
+
+
 def test_the_service_type_nearest_to_a_second_opinion_answers_and_one_that_cannot_leaves_the_word() -> None:
     unable = service("20", extension=[{"url": INDETERMINATE, "valueString": "cannot process"}])
     assert money(Case().receives(coverage(), response(unable, service("98")))) == ("satisfied", None)
@@ -250,3 +256,9 @@ def test_when_it_is_asked_again_is_told_as_it_is(code: str, value: int, words: s
     items = {"coverage-eligibility": {"state": "received", "reason": "indeterminate"}}
     assert next_step(items, response(outcome="error", error=[error])).startswith(words)
     assert next_step(items, response(outcome="complete", error=[error])).startswith("Telephone the payer")
+
+
+def test_insurance_that_begins_by_the_day_of_the_service_is_no_reason_to_ask_for_another() -> None:
+    case = Case().receives(coverage(period={"start": "2026-01-01", "end": "2026-09-20"}), coverage("next", period={"start": "2026-09-21"}))
+    card = case.booked("2026-10-01T14:00:00-04:00").item("insurance-card")
+    assert (card.state, card.supplied_by) == ("accepted", ("Coverage/next",))

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhir_gateway.cases.authorised import ITEM_PERIOD, decided
+from fhir_gateway.cases.authorised import decided
 from fhir_gateway.cases.days import Span
 from fhir_gateway.coverage.asking import Told, answer, claim, indicator
 from fhir_gateway.coverage.authorisation import MOVES, OPEN, WORDS, Item, acts, may, next_poll, standing
 from fhir_gateway.validation import validate
+from profiles.eligibility import ITEM_PERIOD
 
 Json = dict[str, Any]
 ZONE = ZoneInfo("America/Chicago")
@@ -77,6 +78,7 @@ def test_what_is_made_is_legal_and_keeps_the_indicator() -> None:
         ("denied", True, (asked(), told("denied", outcome="error", item=[]))),
         ("failed", True, (asked(), told("denied", outcome="error", item=[], error=[{"code": {"text": "Member not found"}}]))),
         ("unclear", True, (asked(), told("granted", item=[]))),
+        ("unclear", True, (asked(), told("granted", ref="A-1", modifierExtension=[{"url": "urn:x:reversed", "valueBoolean": True}]))),
         ("not-begun", True, (asked(), told("granted", ref="A-1", begins=date(2026, 10, 2)))),
         ("denied", True, (asked(), told("granted", ref="A-1"), told("denied", ASKED + timedelta(days=2)))),
         ("denied", True, (told("granted", request=None, ref="A-1"), asked(), told("denied", ASKED + timedelta(days=2)))),

@@ -131,6 +131,14 @@ def test_hl7_v2_moves_the_same_table(told: Told) -> None:
     assert state(told)[0] == "cancelled"
 
 
+def test_fewer_treatments_than_asked_for_are_a_part(told: Told) -> None:
+    """AUT-8 asked for, AUT-9 authorised (HL7 v2.5.1 chapter 11): a person must read what was given."""
+    for day, given, expected in ((17, "12", "approved"), (18, "1", "partly-approved"), (19, "12", "approved")):
+        aut = f"AUT|PPO|BLUE01|Blue Plan|20260901|20271231|AUTH-1^BLUE||12|{given}"
+        told.receives(answer("A", aut, made=f"202609{day}080000-0500"))
+        assert state(told)[0] == expected, given
+
+
 def test_who_pays_herself_has_nobody_to_ask(told: Told) -> None:
     subject = told.found("Coverage")[0]["beneficiary"]
     item = [{"linkId": "self-pay", "answer": [{"valueBoolean": True}]}]

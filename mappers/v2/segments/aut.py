@@ -1,11 +1,14 @@
 """AUT → ClaimResponse with use `preauthorization`: what a payer already allowed.
 
 Guide silent on the whole segment (chapter 11.8.2). Counts and limits are kept: ClaimResponse has them only inside adjudicated items, which AUT does
-not give.
+not give. Where fewer treatments are authorised (AUT-9) than were asked for (AUT-8), an item says that the payer has modified the request (Da Vinci PAS,
+X12 element 306 A6).
 """
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from typing import Final
 
 from mappers.result import Draft, Json
@@ -19,8 +22,15 @@ from mappers.v2.groups import Node
 from mappers.v2.message import Repetition
 from mappers.v2.segments.msh import ABSENT
 from mappers.v2.table import field, keep, segment, takes, target
+from profiles.eligibility import REVIEW_ACTION, REVIEW_CODE, REVIEWS
 
 UNNAMED: Final[Json] = {"display": "payer not named"}
+ADJUDICATION: Final = "http://terminology.hl7.org/CodeSystem/adjudication"
+MODIFIED: Final[Json] = {
+    "url": REVIEW_ACTION,
+    "extension": [{"url": REVIEW_CODE, "valueCodeableConcept": {"coding": [{"system": REVIEWS, "code": "A6"}]}}],
+}
+NUMBER: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 CLAIM_TYPE: Final = "http://terminology.hl7.org/CodeSystem/claim-type"
 
 
@@ -79,10 +89,19 @@ def authorization(node: Node, ctx: Context) -> Draft:
     draft = ctx.add(ctx.new("ClaimResponse", status="active", use="preauthorization", patient=reference(ctx.patient)))
     resource = draft.resource
     AUT.map(node.segment, ctx, ClaimResponse=draft)
+    if _fewer(node):
+        resource["item"] = [{"itemSequence": 1, "adjudication": [{"extension": [MODIFIED], "category": fixed(ADJUDICATION, "submitted")}]}]
     if node.segment.value(29) == "D":
         resource["status"] = "cancelled"
     complete_claim(draft, ctx)
     return draft
+
+
+def _fewer(node: Node) -> bool:
+    """Are fewer treatments authorised than asked for? Not where either is no plain number, or the units differ (CQ)."""
+    asked, given = node.segment.value(8), node.segment.value(9)
+    same = node.segment.value(8, 2) == node.segment.value(9, 2)
+    return same and all(NUMBER.fullmatch(one) for one in (asked, given)) and Decimal(given) < Decimal(asked)
 
 
 def complete_claim(draft: Draft, ctx: Context) -> None:

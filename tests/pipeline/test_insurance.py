@@ -132,8 +132,3 @@ def test_the_payers_own_second_opinion_is_read_where_it_was_told_and_updated(tol
         body = (IN1.format(end="20271231", group="GRP-7"), in3.format("20260904", status))
         assert told.receives(messages.order("PIN^I07", *body, made=made))[0] == "AA"
     assert opinion(coverage(told))["status"]["coding"][0]["code"] == "A"
-
-
-def test_who_pays_first_is_named_before_anybody_has_answered(told: Told) -> None:
-    told.receives(messages.referral())
-    assert told.case()["money"]["payer"] == "Blue Plan", "as IN1-4 names it: a clerk is told to ask"

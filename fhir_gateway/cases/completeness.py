@@ -17,7 +17,7 @@ from fhir_gateway.cases.custody import physical, says
 from fhir_gateway.cases.days import midnight, plus
 from fhir_gateway.cases.decisions import still_to_come
 from fhir_gateway.cases.docket import Docket
-from fhir_gateway.cases.facts import decide_by, pays_alone
+from fhir_gateway.cases.facts import decide_by, pays_alone, self_pay_ends
 from fhir_gateway.cases.gates import gates
 from fhir_gateway.cases.model import CaseFile, Evaluation, GapStatus, ItemState, Judgement, Moment, Policy
 from fhir_gateway.cases.requirement import Checklist, Input, Part, Requirement
@@ -240,6 +240,7 @@ def _preference(one: Verdict) -> tuple[object, ...]:
 def _next_change(items: tuple[Judgement, ...], checklist: Checklist, docket: Docket) -> datetime | None:
     """The first midnight at which an item, a decision, a due date or an age in a condition may turn."""
     days = {day for item in items for day in item.changes} | set(docket.case.not_billed.turns)
+    days |= {plus(end, 1) for end in self_pay_ends(docket.entries, docket.at)}
     days |= {plus(item.due, 1) for item in items if item.due and item.open}
     if any(item.condition and "age" in item.condition.expression.variables for item in checklist.items):
         days.add(plus(docket.today, 1))

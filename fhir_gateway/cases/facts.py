@@ -84,7 +84,7 @@ def facts(case: CaseFile, entries: Iterable[Entry], questions: Iterable[str], at
         "age": _age(case.patient, at),
         "languages": sorted({e.language.lower() for e in live if e.language}),
         "clinicLanguage": policy.language.lower(),
-        "coverages": [e.resource for e in live if e.type == "Coverage"],
+        "coverages": [e.resource for e in live if e.type == "Coverage" and not _paid_once(e, at)],
         "eligibility": money.counting(live, plans),
         "procedures": [e.resource for e in live if e.type == "Procedure" and e.status not in ("not-done", "unknown")],
     }
@@ -106,6 +106,16 @@ def given(entries: Iterable[Entry]) -> dict[str, Any]:
 def pays_alone(values: Mapping[str, Any]) -> bool:
     """No plan is to be billed: a Coverage says self-pay, the question `self-pay` was answered yes, or a Consent forbids to tell any (which `facts` answers)."""
     return values.get("self-pay") is True or any(self_pay(coverage) for coverage in values["coverages"])
+
+
+def self_pay_ends(entries: Iterable[Entry], at: Moment) -> set[date]:
+    """The last days of Coverages that say self-pay, those of today and later: with them it ends that nobody is to be billed (Coverage.period)."""
+    return {e.ends for e in entries if e.type == "Coverage" and e.ends and e.ends >= at.today and self_pay(e.resource)}
+
+
+def _paid_once(e: Entry, at: Moment) -> bool:
+    """Did the patient pay without insurance for a time that is over?"""
+    return e.ends is not None and e.ends < at.today and self_pay(e.resource)
 
 
 def decide_by(case: CaseFile, values: dict[str, Any], at: Moment) -> date | None:

@@ -159,7 +159,12 @@ def expedited(claim: Json) -> bool:
 
 def _asked(claim: Item, state: State, zone: tzinfo) -> Standing:
     at, fast = created_at(claim.resource, zone), expedited(claim.resource)
-    return Standing(state, claim.reference, asked_at=at, due=at + (EXPEDITED if fast else STANDARD) if at else None, expedited=fast)
+    return Standing(state, claim.reference, asked_at=at, due=_due(at, fast, zone) if at else None, expedited=fast)
+
+
+def _due(at: datetime, fast: bool, zone: tzinfo) -> datetime:
+    """Hours run on through a change of the clocks; days end at the hour they began (CMS-0057-F: 72 hours, 7 calendar days)."""
+    return at + EXPEDITED if fast else at.astimezone(zone) + STANDARD
 
 
 def _answered(asked: Standing, answer: Item, zone: tzinfo) -> Standing:

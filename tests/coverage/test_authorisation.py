@@ -154,6 +154,9 @@ def test_the_payers_clock_is_told_and_runs_out() -> None:
     assert not slow.overdue(ASKED + timedelta(days=7)) and slow.overdue(ASKED + timedelta(days=7, seconds=1))
     assert "2026-09-13 09:00 (72 hours, expedited): overdue" in fast.words(ASKED + timedelta(days=4), ZONE)
     assert "decides by 2026-09-17 09:00 (7 days)" in slow.words(ASKED, ZONE)
+    autumn = datetime(2026, 10, 30, 15, 0, tzinfo=UTC)
+    days, hours = (standing(True, [asked(autumn, fast=fast)], ON, ZONE).words(autumn, ZONE) for fast in (False, True))
+    assert "by 2026-11-06 10:00 (7 days)" in days and "by 2026-11-02 09:00 (72 hours" in hours, "asked at 10:00; the clocks go back on 1 November"
     granted = standing(True, [asked(), told("granted", ref="A-1", until=DAY)], ON, ZONE)
     assert granted.words(ASKED, ZONE) == "Prior authorisation is on file, number A-1, good until 2026-10-01." and not granted.overdue(
         ASKED + timedelta(days=99)

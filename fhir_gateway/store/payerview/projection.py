@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, tzinfo
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Select, bindparam, delete, select
+from sqlalchemy import BindParameter, Executable, Select, bindparam, delete, select
 
 from fhir_gateway.store import identities, tables
 from fhir_gateway.store.outbox import Outbox
@@ -42,6 +42,20 @@ def _of_people(column: Any) -> Select[Any]:
 
 _ABOUT: Final = _of_people(
     _R.c.pk.in_(select(_REF.c.resource).where(_REF.c.param.in_(_PARAMETERS), _REF.c.target.in_(_PEOPLE), _REF.c.target_type == "Patient"))
+)
+QUESTION: Final = "CoverageEligibilityRequest"
+ANSWER: Final = "CoverageEligibilityResponse"
+_INSURED: Final = _of_people(
+    _R.c.pk.in_(
+        select(_REF.c.resource).where(
+            _REF.c.param.in_(["Coverage.beneficiary", "Consent.patient"]), _REF.c.target.in_(_PEOPLE), _REF.c.target_type == "Patient"
+        )
+    )
+)
+_ANSWERED: Final = (
+    select(_REF.c.resource)
+    .where(_REF.c.param == f"{ANSWER}.request", _REF.c.target.in_(bindparam("ids", expanding=True)), _REF.c.target_type == QUESTION)
+    .limit(1)
 )
 _CASES: Final = select(*COLUMNS, _C.c.self_pay).join(_C, _C.c.resource == _R.c.pk).where(_C.c.patient_id.in_(_PEOPLE))
 _RELEASED: Final = (
@@ -84,7 +98,10 @@ class ShareProjection:
         last = list({one.pk: one for one in written}.values())
         people = {patient_of(one.stored.resource) for one in last if _tells(one)}
         changed = [one.pk for one in last if not one.created and one.stored.type in _CHANGES]
-        if not (people or changed) or self.payer_of(work) is None:
+        if not (people or changed) or (payer_of := self.payer_of(work)) is None:
+            return
+        if not changed and (questions := _questions(work, last)):
+            self._add(work, people - {""}, questions, payer_of)
             return
         if changed:
             people.update(work.execute(_WHOSE, {"resources": changed}).scalars())
@@ -92,6 +109,25 @@ class ShareProjection:
             people.update(id for id in work.execute(_WAS_ABOUT, {"resources": consents}).scalars() if id)
         people |= _insured(work, [one for one in last if one.stored.type == "Organization" and not one.created])
         self.settle(work, people - {""}, last)
+
+    def _add(self, work: Work, ids: Iterable[str], questions: Sequence[Written], payer_of: PayerOf) -> None:
+        """The rows of new questions about eligibility and of their answers: what else is shown of these people does not hang on them, and they may be many."""
+        people = sorted(identities.lately(work, ids))
+        if not people:
+            return
+        work.lock(f"patient:{id}" for id in people)
+        held = {row.pk: Held(row.pk, stored_of(row)) for row in work.execute(_INSURED, {"people": people})}
+        coverages = [one.stored.resource for one in held.values() if one.stored.type == "Coverage"]
+        payers = {coverage["id"]: _payers_of(work, coverage, payer_of) for coverage in coverages}
+        if not any(payers.values()) and not any(one.stored.owner.startswith("payer/") for one in questions):
+            return
+        forbids = self._forbidden(work, [one.stored.resource for one in held.values() if one.stored.type == "Consent"], people, payer_of)
+        asked = [here for one in questions if (here := _question(one)) is not None]
+        held.update((row.pk, Held(row.pk, stored_of(row))) for row in _NAMED.rows(work, asked) if not row.deleted)
+        held.update((one.pk, Held(one.pk, one.stored)) for one in questions)
+        new = {one.pk for one in questions}
+        wanted = shares(Known(list(held.values()), lambda coverage: payers[coverage["id"]], forbids=forbids))
+        _put(work, [(payer, pk, patient) for (payer, pk), patient in sorted(wanted.items()) if pk in new])
 
     def settle(self, work: Work, ids: Iterable[str], written: Sequence[Written] = ()) -> None:
         """Bring the rows about these people up to date. written: resources whose search rows are still to come."""
@@ -108,12 +144,7 @@ class ShareProjection:
         gone = [{"whom": payer, "what": pk} for payer, pk in held.keys() - wanted.keys()]
         if gone:
             work.execute(_END, gone)
-        come = [{"payer": payer, "resource": pk, "patient_id": wanted[payer, pk]} for payer, pk in sorted(wanted.keys() - held.keys())]
-        if come:
-            insert = work.insert(_S)
-            work.execute(
-                insert.on_conflict_do_update(index_elements=[_S.c.payer, _S.c.resource], set_={"patient_id": insert.excluded.patient_id}), come
-            )
+        _put(work, [(payer, pk, wanted[payer, pk]) for payer, pk in sorted(wanted.keys() - held.keys())])
 
     def _known(self, work: Work, people: list[str], written: Sequence[Written], payer_of: PayerOf) -> Known:
         found = {row.pk: Held(row.pk, stored_of(row)) for row in work.execute(_ABOUT, {"people": people})}
@@ -156,6 +187,36 @@ class ShareProjection:
                 documents[row.pk] = held
                 payers[row.pk] = payers.get(row.pk, NOBODY) | {row.payer}
         return payers, documents
+
+
+def _put(work: Work, come: Sequence[tuple[str, int, str]]) -> None:
+    """Rows of (payer, surrogate key, Patient id)."""
+
+    def build() -> Executable:
+        insert = work.insert(_S)
+        return insert.on_conflict_do_update(index_elements=[_S.c.payer, _S.c.resource], set_={"patient_id": insert.excluded.patient_id})
+
+    if come:
+        work.execute(work.known("payer shares", build), [{"payer": payer, "resource": pk, "patient_id": patient} for payer, pk, patient in come])
+
+
+def _questions(work: Work, written: Sequence[Written]) -> list[Written]:
+    """What was written, when it is new questions about eligibility and answers to such, and nothing else that tells; none otherwise."""
+    telling = [one for one in written if _tells(one)]
+    for one in telling:
+        answered = _question(one) if one.stored.type == ANSWER else None
+        plain = one.created and (one.stored.type == QUESTION or (one.stored.type == ANSWER and (answered is None or answered[0] == QUESTION)))
+        if not plain:
+            return []
+    asked = [one.stored.id for one in telling if one.stored.type == QUESTION]
+    early = bool(asked) and work.execute(_ANSWERED, {"ids": asked[:_BATCH]}).first() is not None
+    return [] if early or len(asked) > _BATCH else telling
+
+
+def _question(one: Written) -> tuple[str, str] | None:
+    """(type, id) of what an answer is to, None for a question, or where that is not held here."""
+    asked = one.stored.resource.get("request")
+    return local(str(asked.get("reference", ""))) if isinstance(asked, dict) else None
 
 
 def _payers_of(work: Work, coverage: Json, payer_of: PayerOf) -> Shown:

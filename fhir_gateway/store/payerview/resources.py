@@ -12,6 +12,7 @@ from fhir_gateway.security.principal import Principal
 from fhir_gateway.store import tables
 from fhir_gateway.store.errors import NotOpenError
 from fhir_gateway.store.keys import Holder, Keys
+from fhir_gateway.store.pairs import PairLookup
 from fhir_gateway.store.payerview.shares import owner_of
 from fhir_gateway.store.payerview.views import Around, seen
 from fhir_gateway.store.resources import COLUMNS, Resources, stored_of
@@ -24,14 +25,15 @@ _S: Final = tables.payer_share
 _R: Final = tables.resource
 _C: Final = tables.case
 _PAYER: Final = _S.c.payer == bindparam("payer")
+_REF: Final = tables.reference
+# By what a Coverage says, not by what is shown about the person, which may be very much.
 _COVERAGES: Final = (
     select(*COLUMNS)
+    .join(_REF, _REF.c.resource == _R.c.pk)
     .join(_S, _S.c.resource == _R.c.pk)
-    .where(_PAYER, _R.c.type == "Coverage", _S.c.patient_id.in_(bindparam("people", expanding=True)))
+    .where(_PAYER, _REF.c.param == "Coverage.beneficiary", _REF.c.target.in_(bindparam("people", expanding=True)), _REF.c.target_type == "Patient")
 )
-_ABOUT: Final = (
-    select(_R.c.type, _R.c.id, _S.c.patient_id).join(_S, _S.c.resource == _R.c.pk).where(_PAYER, _R.c.id.in_(bindparam("ids", expanding=True)))
-)
+_ABOUT: Final = PairLookup(select(_R.c.type, _R.c.id, _S.c.patient_id).join(_S, _S.c.resource == _R.c.pk).where(_PAYER), _R.c.type, _R.c.id)
 _BOOKED: Final = select(_C.c.service_request_id, _C.c.appointment).where(_C.c.service_request_id.in_(bindparam("ids", expanding=True)))
 
 
@@ -90,8 +92,7 @@ class PayerResources(Resources):
         if not held:
             return []
         payer = self._principal.organisation
-        ids = sorted({stored.id for stored in held})
-        rows = self._work.execute(_ABOUT, {"payer": payer, "ids": ids})
+        rows = _ABOUT.rows(self._work, [(stored.type, stored.id) for stored in held], {"payer": payer})
         patients = {(row.type, row.id): row.patient_id for row in rows}
         coverages = self._coverages(payer, sorted(set(patients.values())))
         booked = self._appointments([stored.id for stored in held if stored.type == "ServiceRequest"])

@@ -24,6 +24,9 @@ Network = Literal["open", "named", "closed", "unknown"]
 CHANNELS: Final = ("rules", "fhir", "x12")
 _SLUG: Final = r"[a-z0-9][a-z0-9-]{0,62}"
 _URL: Final = r"https?://[^\s?#@]+"
+_ID: Final = r"(?! )(?:(?![*:^~])[ -~]){2,%d}(?<! )"
+_ID_WITHOUT: Final = ", none of them * : ^ ~, no blanks around them"
+"""An id as X12 can send it in the separators we write (ISA06, ISA08, GS02, GS03, NM109)."""
 
 
 class PayerError(ValueError):
@@ -212,7 +215,7 @@ def _x12(members: Members) -> X12Channel:
         receiver_id=_short(members, "receiverId", required=True),
         application_sender=_short(members, "applicationSender"),
         application_receiver=_short(members, "applicationReceiver"),
-        payer_id=members.text("payerId", required=True, pattern=r"[ -~]{2,80}", wanted="2 to 80 characters"),
+        payer_id=members.text("payerId", required=True, pattern=_ID % 80, wanted=f"2 to 80 characters{_ID_WITHOUT}"),
         usage=members.text("usage", one_of=("T", "P")) or "T",
         envelope=cast(Envelope, members.text("envelope", one_of=("core", "raw")) or "core"),
         user=members.text("user", pattern=r"[^:\r\n]+", wanted="a name without colon"),
@@ -237,7 +240,7 @@ def _qualifier(members: Members, name: str) -> str:
 
 
 def _short(members: Members, name: str, *, required: bool = False) -> str:
-    return members.text(name, required=required, pattern=r"[ -~]{2,15}", wanted="2 to 15 characters")
+    return members.text(name, required=required, pattern=_ID % 15, wanted=f"2 to 15 characters{_ID_WITHOUT}")
 
 
 def _plan(members: Members) -> Json:

@@ -57,10 +57,12 @@ def compose(envelope: Envelope, kind: str, bodies: Sequence[Sequence[Row]]) -> b
 def _isa(envelope: Envelope) -> Row:
     if not 1 <= envelope.control <= 999_999_999:
         raise X12Error("the control number must be between 1 and 999,999,999", Place(1, "ISA", 13))
+    separators = envelope.separators
     for element, text in ((6, envelope.sender), (8, envelope.receiver)):
         if not 1 <= len(text.strip()) <= 15:
             raise X12Error("the id must have 1 to 15 characters", Place(1, "ISA", element))
-    separators = envelope.separators
+        if not _sendable(text, separators):
+            raise X12Error("the id holds a character that can't be sent in X12", Place(1, "ISA", element))
     sender = (f"{envelope.sender_qualifier:<2}", f"{envelope.sender:<15}", f"{envelope.receiver_qualifier:<2}", f"{envelope.receiver:<15}")
     made = (f"{envelope.made:%y%m%d}", f"{envelope.made:%H%M}")
     head = ("ISA", "00", " " * 10, "00", " " * 10, *sender, *made)
@@ -72,6 +74,10 @@ def _gs(envelope: Envelope, kind: str) -> Row:
     return ("GS", _GROUPS[kind], *applications, f"{envelope.made:%Y%m%d}", f"{envelope.made:%H%M}", str(envelope.control), "X", VERSION)
 
 
+def _sendable(text: str, separators: Separators) -> bool:
+    return text.isascii() and text.isprintable() and not any(mark and mark in text for mark in separators)
+
+
 def _line(row: Row, number: int, separators: Separators) -> str:
     name = str(row[0])
     texts = [name]
@@ -79,7 +85,7 @@ def _line(row: Row, number: int, separators: Separators) -> str:
         parts = (element,) if isinstance(element, str) else element
         if name != "ISA":
             for part in parts:
-                if not (part.isascii() and part.isprintable()) or any(mark and mark in part for mark in separators):
+                if not _sendable(part, separators):
                     raise X12Error("the value holds a character that can't be sent in X12", Place(number, name, position))
         texts.append(separators.component.join(parts).rstrip(separators.component) if len(parts) > 1 else parts[0])
     line = separators.element.join(texts)

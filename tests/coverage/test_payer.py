@@ -44,6 +44,10 @@ def test_every_fault_is_told_at_its_place() -> None:
             {"fhir.clientId", "fhir.keyFile", "fhir.keyId"},
         ),
         ({"channel": "x12", "x12": {"senderId": "CLINIC", "receiverId": "PAYER", "payerId": "60054"}}, {"x12.url"}),
+        (
+            {"channel": "x12", "x12": {"url": "https://p/x", "senderId": "CL*NIC", "receiverId": " PAYER", "payerId": "60~54"}},
+            {"x12.senderId", "x12.receiverId", "x12.payerId"},
+        ),
         ({"rules": [{"serviceType": "20", "network": {"kind": "named"}}]}, {"rules[0].network.providers"}),
         ({"rules": [{"serviceType": "20"}, {"serviceType": "20"}]}, {"rules[1].serviceType"}),
         ({"insurancePlan": {"resourceType": "Coverage"}}, {"insurancePlan.resourceType"}),

@@ -173,7 +173,9 @@ def test_a_service_type_that_is_no_code_is_refused() -> None:
         question({"item": [{"category": {"coding": [{"system": STC, "code": "ONCOLOGY"}]}}]})
 
 
-@pytest.mark.parametrize(("change", "element"), [({"control": 0}, 13), ({"control": 10**9}, 13), ({"sender": "X" * 16}, 6), ({"receiver": " "}, 8)])
+@pytest.mark.parametrize(
+    ("change", "element"), [({"control": 0}, 13), ({"control": 10**9}, 13), ({"sender": "X" * 16}, 6), ({"receiver": " "}, 8), ({"sender": "A*B"}, 6)]
+)
 def test_an_envelope_that_does_not_fit_is_refused(change, element) -> None:
     with pytest.raises(X12Error) as refused:
         x12.ask([question()], replace(ENVELOPE, **change))

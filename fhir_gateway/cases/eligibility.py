@@ -60,6 +60,11 @@ class Insured:
         return IN if found == {IN} else OUT if found == {OUT} else ""
 
     @property
+    def either(self) -> bool:
+        """Does the plan tell one benefit for both sides of its network (X12 EB12 W)?"""
+        return _networks(self.item) == {IN, OUT}
+
+    @property
     def restricted(self) -> str:
         """What the plan restricts the choice of provider to, "" for nothing. One that pays nothing out of network restricts it to its network."""
         shut = not self.excluded and any(one.get("excluded") is True and _networks(one) == {OUT} for one in self._alike)

@@ -118,7 +118,8 @@ def network(said: Insured | None) -> str:
         return f"The plan names who may give the opinion: {named}.{among}"
     told = {IN: "The clinic is in the plan's network.", OUT: "The clinic is not in the plan's network."}
     restricted = f" The plan restricts the choice: {said.restricted}." if said.restricted else ""
-    return told.get(said.network, "Whether the clinic is in the plan's network is not known.") + restricted
+    unknown = "The plan pays alike in and out of its network." if said.either else "Whether the clinic is in the plan's network is not known."
+    return told.get(said.network, unknown) + restricted
 
 
 def authorisation(said: Insured | None) -> str:

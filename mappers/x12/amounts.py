@@ -131,6 +131,8 @@ def _percent(share: Decimal) -> Json:
 
 def notes(loop: Loop, url: str) -> list[Json]:
     """MSG01 verbatim as extensions of `url`; what else has no home as kept segments."""
+    if len(loop.segments) == 1 and not loop.loops:
+        return []
     said = [extension(url, "String", text) for msg in loop.named("MSG") if (text := msg.text(1))]
     return said + verbatim(of_benefit(loop))
 

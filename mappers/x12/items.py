@@ -92,7 +92,7 @@ def _by_side(group: list[Loop]) -> Iterator[tuple[tuple[str, ...], list[Loop]]]:
     What is said of one side goes before what is said in general: "active" and "not covered out of network" contradict each other in nothing (EB12).
     """
     named = {loop.segments[0].value(12) for loop in group}
-    if {"Y", "N"} <= named or _sides_differ(group):
+    if {"Y", "N"} <= named or (named & {"Y", "N"} and _sides_differ(group)):
         for side in ("in", "out"):
             yield (side,), _of_side(group, side)
     else:

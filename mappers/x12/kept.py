@@ -32,8 +32,9 @@ def verbatim(segments: Iterable[Segment]) -> list[Json]:
 
 def of_benefit(loop: Loop) -> Iterator[Segment]:
     """HSD, DTP, REF, III of an EB, and of the entities it names what is not told otherwise."""
-    yield from loop.named("HSD", "DTP", "REF")
-    told = _NAMED.get(loop.segments[0].value(1), frozenset())
+    if len(loop.segments) > 1:
+        yield from loop.named("HSD", "DTP", "REF")
+    told = _NAMED.get(loop.segments[0].value(1), frozenset()) if loop.loops else frozenset()
     for inner in loop.loops:
         yield from (one for one in inner.segments if one.id not in _BOUNDS and not (inner.name.startswith("2120") and one.id in told))
 

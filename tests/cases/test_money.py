@@ -262,3 +262,11 @@ def test_insurance_that_begins_by_the_day_of_the_service_is_no_reason_to_ask_for
     case = Case().receives(coverage(period={"start": "2026-01-01", "end": "2026-09-20"}), coverage("next", period={"start": "2026-09-21"}))
     card = case.booked("2026-10-01T14:00:00-04:00").item("insurance-card")
     assert (card.state, card.supplied_by) == ("accepted", ("Coverage/next",))
+
+
+def test_a_benefit_told_for_both_sides_of_the_network_is_the_same_in_and_out_of_it() -> None:
+    """EB12 W: the benefit is the same whether in or out of network (005010X279A1, 2110C EB12)."""
+    both = {"network": {"coding": [{"code": "in"}, {"code": "out"}]}}
+    (said,) = insured(response(service(**both)))
+    assert words.network(said) == "The plan pays alike in and out of its network."
+    assert money(Case().receives(coverage(), response(service(**both)))) == ("satisfied", None)

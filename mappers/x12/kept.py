@@ -13,7 +13,7 @@ from mappers.result import Json
 from mappers.x12.dates import PLAN_DATES, SERVICE
 from mappers.x12.loops import Loop
 from mappers.x12.parties import CLASSES
-from mappers.x12.segment import Segment
+from mappers.x12.segment import USUAL, Segment
 from mappers.x12.values import extension, period
 from profiles.eligibility import KEPT
 
@@ -68,5 +68,10 @@ def _text(segment: Segment) -> str:
     if segment.id == "REF" and segment.value(1) == "SY":
         return ""
     if segment.id == "NM1" and segment.value(8) == "34":
-        return segment.separators.element.join(segment.elements[:8]).rstrip(segment.separators.element)
-    return str(segment)
+        return _shown(segment.separators.element.join(segment.elements[:8]).rstrip(segment.separators.element), segment)
+    return _shown(str(segment), segment)
+
+
+def _shown(text: str, segment: Segment) -> str:
+    """Some payers separate by control characters, which FHIR has no string for: these are shown as the usual marks."""
+    return text if text.isprintable() else text.translate({ord(own): mark for own, mark in zip(segment.separators, USUAL, strict=True) if own})

@@ -10,10 +10,11 @@ from typing import Final
 
 from mappers.result import Json
 from mappers.x12.amounts import notes, tells_amount
+from mappers.x12.kept import verbatim
 from mappers.x12.loops import Loop
 from mappers.x12.parties import reference
 from mappers.x12.values import extension
-from profiles.eligibility import DISCLAIMER, IN_FORCE, INDETERMINATE, KEPT, NETWORK_PROVIDER, NETWORK_RESTRICTED, SECOND_OPINION_REQUIRED
+from profiles.eligibility import DISCLAIMER, IN_FORCE, INDETERMINATE, NETWORK_PROVIDER, NETWORK_RESTRICTED, SECOND_OPINION_REQUIRED
 
 YES: Final = frozenset("12345")
 NO: Final = frozenset("678")
@@ -43,7 +44,7 @@ def told(group: list[Loop]) -> tuple[list[Json], str, bool]:
     for loop in group:
         eb = loop.segments[0]
         if not tells_amount(eb):
-            found += [extension(KEPT, "String", str(eb))] if eb.value(1) not in _TOLD or eb.value(10) or eb.raw(14) else []
+            found += verbatim([eb]) if eb.value(1) not in _TOLD or eb.value(10) or eb.raw(14) else []
             found += notes(loop, DISCLAIMER)
     return found, verdict, excluded
 
@@ -54,7 +55,7 @@ def _standing(group: list[Loop]) -> tuple[list[Json], str, bool]:
     kinds = {eb.value(1) for eb in ebs}
     yes, no, excluded = (bool(kinds & said) for said in (YES, NO, EXCLUDED))
     if yes + (no or excluded) + (UNCLEAR in kinds) > 1:
-        kept = [extension(KEPT, "String", str(eb)) for eb in ebs if eb.value(1) in DECIDING]
+        kept = verbatim(eb for eb in ebs if eb.value(1) in DECIDING)
         return [extension(INDETERMINATE, "String", "the payer's answers for this service type contradict each other"), *kept], "both", False
     found = [extension(IN_FORCE, "Boolean", yes)] if yes or no else []
     if not (yes or no or excluded) and (why := _unclear(kinds)):

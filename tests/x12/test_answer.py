@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fhir_gateway.validation import validate
 from mappers import x12
-from mappers.x12 import X12Error
+from mappers.x12 import Separators, X12Error
 from mappers.x12 import items as limits
 from profiles import x12codes
 from profiles.eligibility import (
@@ -320,3 +320,11 @@ def test_nothing_that_an_answer_tells_is_dropped_but_social_security_numbers() -
     (item,) = found.response["insurance"][0]["item"]
     assert extended(item, KEPT) == ["NM1*X3*2*UM ORG*****PI*9", "PER*IC*AUTHS*TE*8005550199", "NM1*P5*1*ROE*JO"]
     assert item["description"] == "Insurance type: health maintenance organisation (HMO)"
+
+
+def test_a_segment_kept_of_a_payer_that_separates_by_control_characters_is_legal_fhir() -> None:
+    """X12.6 allows FS, GS, RS and US as separators; FHIR's string has no control characters (R4 datatypes, string)."""
+    raw = answer("EB*CB**30", "HSD*VS*1", separators=Separators("\x1d", "\x1e", "\x1f", "\x1c"))
+    (found,) = x12.answers(only(raw))
+    assert validate(found.response) == []
+    assert extended(found.response["insurance"][0]["item"][0], KEPT) == ["EB*CB**30", "HSD*VS*1"]

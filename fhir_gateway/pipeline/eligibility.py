@@ -75,10 +75,17 @@ class Enquiries:
         """As `taken`, of bytes that are kept as `raw` (an inbox id). read: what they say; raises AnswerError."""
         now = asked.at.now
         response = self._read(read, asked)
+        if response["outcome"] == "error" and self.answered(tx, job):
+            return None
         self._answer(tx, job, _with(response, raw), now)
         tx.payers.answered(Circuit(asked.payer.name))
         seconds = _retry_after(response)
         return now + timedelta(seconds=seconds) if seconds is not None else None
+
+    def answered(self, tx: Transaction, job: Job) -> bool:
+        """Has it an answer that can be used? What comes later and can't be used, or is an error, leaves the word to it."""
+        held = tx.resources.read("CoverageEligibilityResponse", job.payload["response"])
+        return held is not None and not held.deleted and held.resource.get("outcome") == "complete"
 
     def exhausted(self, tx: Transaction, job: Job, now: datetime) -> None:
         """The payer said that it can't answer now until there was no more time to ask again: the answer says so, for a person to ask by other means."""

@@ -480,3 +480,16 @@ def test_one_bad_answer_in_a_file_costs_only_itself_and_an_acknowledgement_is_no
     with here.told.gateway.store.snapshot(STAFF) as tx:
         texts = [finding["text"] for finding in tx.inbox.get(lines["batch.271"].id).findings]
     assert len(texts) == 2 and "the level is none of" in texts[0] and "belongs to no question" in texts[1]
+
+
+@pytest.mark.parametrize("here", [FILES], indirect=True)
+def test_a_later_file_that_can_not_be_used_leaves_the_word_to_the_answer_there_is(here: Clinic) -> None:
+    number = here.refers("M-1001")
+    here.works()
+    trace = here.payer.asked("M-1001")[-1]["trace"].encode()
+    take = here.told.gateway.answer_files.take
+    for name, late in (("odd", answered_271("EB*6**30").replace(b"SE*", b"SE*9")), ("busy", answered_271("AAA*Y**42*R"))):
+        take("example", f"{name}.271", late.replace(b"SOG-0417", trace))
+        assert here.money(number)["gate"] == "satisfied", name
+    take("example", "new.271", answered_271("EB*6**30").replace(b"SOG-0417", trace))
+    assert here.money(number)["gate"] == "not-satisfied"

@@ -58,6 +58,9 @@ RELEASED: Final = ("DiagnosticReport", "DocumentReference")
 WRITTEN: Final = ("ClaimResponse", "CoverageEligibilityRequest")
 """Types a payer may create. It changes and deletes nothing."""
 
+QUESTIONS: Final = frozenset({"CoverageEligibilityRequest", "CoverageEligibilityResponse"})
+"""Types of which a new resource adds to what payers are shown nothing but itself."""
+
 EXTENSIONS: Final = frozenset(
     {
         eligibility.BENEFIT_PERIOD,

@@ -5,7 +5,8 @@ Whatever a reference leads to here counts as it is held: by `Type/id`, by an ide
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any
 
 from fhir_gateway.cases.evidence import walk
@@ -39,8 +40,8 @@ def insured(tx: Transaction, request: Json, member: Stored, payers: Payers) -> t
     """
     under = [one for one in walk(request, "insurance") if isinstance(one, dict)]
     focal = [one for one in under if one.get("focal") is True] or under
-    held = _found(tx, "Coverage", "beneficiary", [member.reference])
-    found = [one for part in focal for one in _named(tx, request, part.get("coverage"), held, member)] if focal else held
+    held = cache(lambda: _found(tx, "Coverage", "beneficiary", [member.reference]))  # most questions name what they ask about
+    found = [one for part in focal for one in _named(tx, request, part.get("coverage"), held, member)] if focal else held()
     coverages = list({one.reference: one.resource for one in found}.items())
     insurer = _insurer(request)
     ours = [(name, one) for name, one in coverages if _same(tx, payers, one, insurer)]
@@ -59,8 +60,11 @@ def holder(tx: Transaction, coverage: Json, member: Stored) -> Json:
     return stored.resource if stored is not None and not stored.deleted else {}
 
 
-def _named(tx: Transaction, request: Json, named: Any, held: Sequence[Stored], member: Stored) -> list[Stored]:
-    """The Coverages of this member that a reference leads to: one by its name; by an identifier, or what is contained, those of the same number."""
+def _named(tx: Transaction, request: Json, named: Any, held: Callable[[], Sequence[Stored]], member: Stored) -> list[Stored]:
+    """The Coverages of this member that a reference leads to: one by its name; by an identifier, or what is contained, those of the same number.
+
+    held: all of them.
+    """
     if not isinstance(named, dict):
         return []
     if here := local(str(named.get("reference", ""))):
@@ -71,7 +75,7 @@ def _named(tx: Transaction, request: Json, named: Any, held: Sequence[Stored], m
     names = {(str(one.get("system", "")), str(one.get("value"))) for one in (*walk(inside, "identifier"), *walk(named, "identifier"))}
     return [
         one
-        for one in held
+        for one in held()
         if str(one.resource.get("subscriberId")) in numbers
         or any((str(own.get("system", "")), str(own.get("value"))) in names for own in walk(one.resource, "identifier"))
     ]

@@ -20,6 +20,7 @@ from fhir_gateway.store import tables
 from fhir_gateway.store.errors import RaceLostError, ReadOnlyError
 from fhir_gateway.store.prepared import run_many, statements
 from fhir_gateway.store.stored import Stored
+from profiles.payerview import QUESTIONS
 
 Row = dict[str, Any]
 
@@ -70,6 +71,8 @@ class Work:
         """The latest version of each resource this transaction has written."""
         self.seen: dict[tuple[str, str], Stored] = {}
         """What this transaction has read as one who sees everything, and nobody can change meanwhile (`remembers`)."""
+        self.shown: dict[tuple[str, str, str], Stored] = {}
+        """By (payer, type, id), what this transaction has shown a payer; forgotten when something is written that may show it more or less."""
         self.begun: dict[tuple[str, str], Begun] = {}
         """Of the new resources of this transaction that are records, the row each has begun (`records`)."""
         self.cases: set[str] = set()
@@ -144,18 +147,26 @@ class Work:
     def add(self, stored: Stored) -> None:
         """A new resource to insert at the next flush."""
         self._new[(stored.type, stored.id)] = stored
+        if stored.type not in QUESTIONS:
+            self.shown.clear()
         self.types.add(stored.type)
         self.written[(stored.type, stored.id)] = stored
 
     def change(self, written: Written) -> None:
         """A changed resource whose row is written already; its projections follow at the next flush."""
         self._changed.append(written)
+        self.shown.clear()
         self.types.add(written.stored.type)
         self.written[(written.stored.type, written.stored.id)] = written.stored
 
     def waiting(self, type: str, id: str) -> Stored | None:
         """A new resource that is not in the database yet."""
         return self._new.get((type, id))
+
+    @property
+    def waits_to_show(self) -> bool:
+        """Does anything wait that may change what payers are shown of other resources?"""
+        return bool(self._changed) or any(stored.type not in QUESTIONS for stored in self._new.values())
 
     def no_case_yet(self, type: str, id: str) -> bool:
         """Is this the first version of a referral or a Task, for which only this transaction could have opened a case, and has not?"""

@@ -123,3 +123,23 @@ def test_no_read_of_a_payer_goes_through_all_it_is_shown(world: World) -> None:
                     name,
                     steps,
                 )
+
+
+def test_what_a_payer_has_read_is_not_remembered_beyond_what_changes_it(world: World) -> None:
+    """Within one transaction, as when a payer's question is answered: a Consent, a release taken back or another plan counts from the moment it is written."""
+    plan_, other = world.ids["ines with acme"], world.ids["question to acme on ines"]
+    with pytest.raises(InterruptedError), world.store.transaction(ACME, later(minutes=5)) as tx:
+        staff = tx.on_behalf_of(CLINIC)
+        assert tx.resources.read(*plan_.split("/")) is not None
+        assert tx.resources.read(*other.split("/")) is not None
+        made = tx.resources.create({**question(world, "x", plan_), "id": None}).id
+        assert tx.resources.read(QUESTION, made) is not None
+        assert tx.resources.read(*plan_.split("/")) is not None
+        forbids = staff.resources.create(consent(world))
+        assert tx.resources.read(*plan_.split("/")) is None
+        assert tx.resources.read_many([plan_, other]) == {}
+        staff.resources.update({**forbids.resource, "status": "inactive"})
+        assert tx.resources.read(*plan_.split("/")) is not None
+        staff.shares.forget()
+        assert tx.resources.read(*plan_.split("/")) is None
+        raise InterruptedError

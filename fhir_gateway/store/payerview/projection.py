@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, tzinfo
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Executable, Select, bindparam, delete, select
+from sqlalchemy import BindParameter, Executable, Select, bindparam, delete, literal_column, select
 
 from fhir_gateway.store import identities, tables
 from fhir_gateway.store.outbox import Outbox
@@ -40,18 +40,16 @@ def _of_people(column: Any) -> Select[Any]:
     return select(*COLUMNS).where(_R.c.deleted.is_(False), column)
 
 
-_ABOUT: Final = _of_people(
-    _R.c.pk.in_(select(_REF.c.resource).where(_REF.c.param.in_(_PARAMETERS), _REF.c.target.in_(_PEOPLE), _REF.c.target_type == "Patient"))
-)
+def _about(parameters: Iterable[str]) -> Select[Any]:
+    """What names one of these people by one of these parameters, which are spelled out: the statement is then the same every time (`store.prepared`)."""
+    named = _REF.c.param.in_([literal_column(f"'{name}'") for name in parameters])
+    return _of_people(_R.c.pk.in_(select(_REF.c.resource).where(named, _REF.c.target.in_(_PEOPLE), _REF.c.target_type == "Patient")))
+
+
+_ABOUT: Final = _about(_PARAMETERS)
 QUESTION: Final = "CoverageEligibilityRequest"
-ANSWER: Final = "CoverageEligibilityResponse"
-_INSURED: Final = _of_people(
-    _R.c.pk.in_(
-        select(_REF.c.resource).where(
-            _REF.c.param.in_(["Coverage.beneficiary", "Consent.patient"]), _REF.c.target.in_(_PEOPLE), _REF.c.target_type == "Patient"
-        )
-    )
-)
+ANSWER: Final = "CoverageEligibilityResponse"  # with it, `profiles.payerview.QUESTIONS`
+_INSURED: Final = _about(("Coverage.beneficiary", "Consent.patient"))
 _ANSWERED: Final = (
     select(_REF.c.resource)
     .where(_REF.c.param == f"{ANSWER}.request", _REF.c.target.in_(bindparam("ids", expanding=True)), _REF.c.target_type == QUESTION)
@@ -122,7 +120,8 @@ class ShareProjection:
         if not any(payers.values()) and not any(one.stored.owner.startswith("payer/") for one in questions):
             return
         forbids = self._forbidden(work, [one.stored.resource for one in held.values() if one.stored.type == "Consent"], people, payer_of)
-        asked = [here for one in questions if (here := _question(one)) is not None]
+        told = {(one.stored.type, one.stored.id) for one in questions}
+        asked = [here for one in questions if (here := _question(one)) is not None and here not in told]
         held.update((row.pk, Held(row.pk, stored_of(row))) for row in _NAMED.rows(work, asked) if not row.deleted)
         held.update((one.pk, Held(one.pk, one.stored)) for one in questions)
         new = {one.pk for one in questions}
@@ -131,6 +130,7 @@ class ShareProjection:
 
     def settle(self, work: Work, ids: Iterable[str], written: Sequence[Written] = ()) -> None:
         """Bring the rows about these people up to date. written: resources whose search rows are still to come."""
+        work.shown.clear()
         payer_of = self.payer_of(work)
         if payer_of is None or not (people := identities.lately(work, ids)):
             return

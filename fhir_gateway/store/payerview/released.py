@@ -75,6 +75,7 @@ class Shares:
 
     def forget(self) -> None:
         """Show nobody anything, until it is settled anew person by person (`settle_next`): what payors mean has changed."""
+        self._work.shown.clear()
         self._work.execute(delete(_S))
 
     def settle_next(self, after: int, size: int) -> int | None:

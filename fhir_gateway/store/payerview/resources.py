@@ -55,15 +55,20 @@ class PayerResources(Resources):
         """What is shown; None for anything else."""
         if type not in VIEWS:
             return None
-        self._work.flush()
+        self._settled([(type, id)])
+        if (shown := self._work.shown.get((self._principal.organisation, type, id))) is not None:
+            return shown
         found = super().read(type, id)
-        return self.seen([found])[0] if found is not None and not found.deleted else None
+        return self._shown([found])[0] if found is not None and not found.deleted else None
 
     def read_many(self, references: Iterable[str]) -> dict[str, Stored]:
         """See Resources."""
-        self._work.flush()
-        found = super().read_many(name for name in references if name.partition("/")[0] in VIEWS)
-        return {stored.reference: stored for stored in self.seen(list(found.values()))}
+        names = [(type, id) for type, _, id in (name.partition("/") for name in dict.fromkeys(references)) if type in VIEWS]
+        self._settled(names)
+        payer = self._principal.organisation
+        known = {f"{type}/{id}": shown for type, id in names if (shown := self._work.shown.get((payer, type, id))) is not None}
+        found = super().read_many(f"{type}/{id}" for type, id in names if f"{type}/{id}" not in known)
+        return known | {stored.reference: stored for stored in self._shown(list(found.values()))}
 
     def vread(self, type: str, id: str, version: int) -> Stored | None:
         """The current version, when it is that one."""
@@ -86,6 +91,18 @@ class PayerResources(Resources):
     def delete(self, type: str, id: str, **_: Any) -> Stored:
         """Raises NotOpenError."""
         raise NotOpenError("A payer deletes nothing")
+
+    def _settled(self, names: Iterable[tuple[str, str]]) -> None:
+        """What is shown is in the database: whatever waits and may change it is written first."""
+        if self._work.waits_to_show or any(self._work.waiting(*name) for name in names):
+            self._work.flush()
+
+    def _shown(self, held: Sequence[Stored]) -> list[Stored]:
+        """As `seen`, remembered where nobody else can change it meanwhile."""
+        made = self.seen(held)
+        if self._work.remembers:
+            self._work.shown.update({(self._principal.organisation, stored.type, stored.id): stored for stored in made})
+        return made
 
     def seen(self, held: Sequence[Stored]) -> list[Stored]:
         """Versions that are shown, as far as they are."""

@@ -29,6 +29,7 @@ HISTORY: Final = ("_since", "_count", "_cursor", "_sort", "_total", *PARAMETERS)
 
 def patch(tx: Transaction, type: str, id: str, body: bytes, kind: str, expected: Expected | None) -> Written:
     """A new version made of the current one. Without `expected` the last writer stands: losing a race is tried again on the new version."""
+    tx.resources.hold(type, id)
     held = writes.read(tx, type, id)
     if expected is not None:
         expected.check(held, f"{type}/{id}")

@@ -75,6 +75,7 @@ def update(
     keyed: the caller has claimed the keys nobody held. Without `expected` the last writer stands: losing a race is tried again, not reported.
     """
     type = str(resource["resourceType"])
+    tx.resources.hold(type, id)
     held = tx.resources.read(type, id)
     if expected is not None:
         expected.check(held, f"{type}/{id}")

@@ -57,6 +57,7 @@ _MOVED: Final = ("version", "last_updated", "deleted", "inbox_id", "clock_clinic
 _ONE: Final = and_(_R.c.type == bindparam("type"), _R.c.id == bindparam("id"))
 _READ: Final = {reach: select(*COLUMNS).where(_ONE, compartment.resources(reach)) for reach in compartment.SCOPES}
 _LOCK: Final = {reach: select(*COLUMNS).where(_ONE, compartment.written(reach)).with_for_update(of=_R) for reach in compartment.SCOPES}
+_HOLD: Final = select(_R.c.pk).where(_ONE).with_for_update()
 _OLDER: Final = {
     reach: select(*OLDER_COLUMNS).join(_V, _V.c.resource == _R.c.pk).where(_ONE, compartment.resources(reach)).order_by(_V.c.version.desc())
     for reach in compartment.SCOPES
@@ -117,6 +118,13 @@ class Resources:
             return seen
         row = self._work.execute(_READ[self._scope], {"type": type, "id": id, **self._values}).first()
         return self._remember(stored_of(row)) if row else None
+
+    def hold(self, type: str, id: str) -> None:
+        """Wait for whoever is writing this resource, and let nobody else write it until the transaction ends: what is read of it next is what is written over.
+        On SQLite writers are serial.
+        """
+        if self._work.writes and self._work.dialect == "postgresql":
+            self._work.execute(_HOLD, {"type": type, "id": id})
 
     def read_many(self, references: Iterable[str]) -> dict[str, Stored]:
         """Current versions by `Type/id`; what does not exist (or is deleted, or invisible) is left out."""

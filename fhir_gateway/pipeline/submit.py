@@ -40,9 +40,9 @@ class Submission:
     clock: Callable[[], datetime]
     carriers: dict[str, Carry] = field(default_factory=dict)
 
-    def submit(self, principal: Principal, body: Json, base: str = "") -> Stored:
+    def submit(self, principal: Principal, body: Json, base: str = "", *, brief: bool = False) -> Stored:
         """The answer; its outcome is `queued` when the payer has not answered in its time. base: of this server as the client wrote it, by which it may name
-        what is held here. Raises InvalidError, NotFoundError.
+        what is held here. brief: the body is small, so that others may share the transaction. Raises InvalidError, NotFoundError.
         """
         here = f"{base}/" if base else ""
         request, others = _parts(rewritten(body, lambda name: name.removeprefix(here) if here and name.startswith(here) else None))
@@ -59,7 +59,7 @@ class Submission:
             return next(one for one in tx.written() if one.type == enquiry.ANSWER and _answers(one, made.stored))
 
         with translated():
-            answer = self.store.run(principal, now, work, brief=True)
+            answer = self.store.run(principal, now, work, brief=brief)
         if answer.resource.get("outcome") == "queued" and self.carriers:
             self._at_once(answer)
             with translated(), self.store.snapshot(GATEWAY) as tx:

@@ -11,7 +11,7 @@ from fhir_gateway.cli.authorisation import sheet_of
 from fhir_gateway.cli.cases import Named, print_money
 from fhir_gateway.cli.connection import STAFF, gateway
 from fhir_gateway.cli.terminal import out, stop, write
-from fhir_gateway.coverage.heard import Amount, Heard
+from fhir_gateway.coverage.heard import Amount, Heard, Network
 from fhir_gateway.errors import GatewayError
 from fhir_gateway.validation import encode
 from profiles.eligibility import ASKED_FIRST
@@ -74,8 +74,8 @@ def answer(
     amounts = {name: _amount(name, text) for name, text in told.items() if text}
     sheet = sheet_of(proof)
     words = f"Proof on file: {sheet.title}" if sheet else proof
-    network = None if in_network is None else "in" if in_network else "out"
-    heard = Heard(by, words, in_force, covered, network, required, mandated, amounts, currency, service_type)  # type: ignore[arg-type] # one of the two
+    network: Network | None = None if in_network is None else "in" if in_network else "out"
+    heard = Heard(by, words, in_force, covered, network, required, mandated, amounts, currency, service_type)
     with gateway() as opened:
         flat = opened.hearing.enter(STAFF, case, heard, sheet)
     out.print(f"{flat['case']['id']}: money {flat['gates']['money']['state']}", markup=False)

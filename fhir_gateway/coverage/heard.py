@@ -29,6 +29,7 @@ from profiles.eligibility import (
 )
 
 Json = dict[str, Any]
+Network = Literal["in", "out"]
 
 UNSAID: Final = "The payer did not say whether the insurance is in force."
 
@@ -51,7 +52,7 @@ class Heard:
     said: str
     in_force: bool | None = None
     covered: bool | None = None
-    network: Literal["in", "out"] | None = None
+    network: Network | None = None
     authorisation: bool | None = None
     mandated: bool | None = None
     amounts: Mapping[str, Amount] = field(default_factory=dict)
@@ -65,7 +66,8 @@ class Heard:
 
 
 def answer(heard: Heard, coverage: tuple[str, Json], patient: Json, payor: Json, *, request: Json, day: date | None, at: Moment) -> Json:
-    """The CoverageEligibilityResponse, without an id. coverage: its reference, and itself as it was asked about.
+    """The CoverageEligibilityResponse, without an id. heard: nothing about the service of a plan that is not in force. coverage: its reference, and itself as
+    it was asked about.
 
     request: Reference to the question; day: of the appointment, None where there is none yet.
     """
@@ -76,7 +78,7 @@ def answer(heard: Heard, coverage: tuple[str, Json], patient: Json, payor: Json,
         insurance["extension"].append({"url": INDETERMINATE, "valueString": UNSAID})
     else:
         insurance["inforce"] = heard.in_force
-    if heard.about_service and heard.in_force is not False:
+    if heard.about_service:
         insurance["item"] = [_item(heard)]
     note = wrong_month(served, at)
     return {

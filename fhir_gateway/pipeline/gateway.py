@@ -29,7 +29,7 @@ from fhir_gateway.pipeline.custody import Custody
 from fhir_gateway.pipeline.dryrun import DryRun
 from fhir_gateway.pipeline.forms import form_of
 from fhir_gateway.pipeline.hearing import Hearing
-from fhir_gateway.pipeline.intake import BRIEF, FHIR_TYPE, V2_TYPE
+from fhir_gateway.pipeline.intake import FHIR_TYPE, V2_TYPE, is_brief
 from fhir_gateway.pipeline.messages import V2Intake
 from fhir_gateway.pipeline.messaging import MessageIntake
 from fhir_gateway.pipeline.operations import Operations
@@ -249,7 +249,7 @@ class Gateway:
 
     def submit_eligibility(self, principal: Principal, raw: bytes, base: str = "") -> Stored:
         """The CoverageEligibilityResponse to a question; see `Submission.submit`. Raises UnreadableError, InvalidError."""
-        return self.submission.submit(principal, writes.given_object(raw), base, brief=len(raw) <= BRIEF)
+        return self.submission.submit(principal, writes.given_object(raw), base, brief=is_brief(raw))
 
     def check_coverage(self, principal: Principal, name: str) -> Json:
         """Ask the payer of a case now; its flat answer afterwards. Raises NotFoundError, ConflictError."""

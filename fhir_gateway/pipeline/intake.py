@@ -48,6 +48,11 @@ BRIEF: Final = 8192
 """Bytes of a message that others may wait for: more than nearly all have, and less than those with hundreds of results or a document."""
 
 
+def is_brief(raw: bytes) -> bool:
+    """Is it worked on in some milliseconds, so that others may share its transaction (`store.shared`)?"""
+    return len(raw) <= BRIEF
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """One message at the door. id: of the inbox row it will be kept in. kept: it may be kept there already."""
@@ -67,8 +72,8 @@ class Arrival:
 
     @property
     def brief(self) -> bool:
-        """Is it worked on in some milliseconds, so that others may share its transaction?"""
-        return len(self.raw) <= BRIEF
+        """See `is_brief`."""
+        return is_brief(self.raw)
 
 
 UNKNOWN: Final = Header(sender="", control_id="", message_type="", version="", processing_id="", sent_at="", charset="")

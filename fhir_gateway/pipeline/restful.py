@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from fhir_gateway.errors import GoneError, NotFoundError, UnreadableError
 from fhir_gateway.pipeline import interactions, writes
 from fhir_gateway.pipeline.casework import Casework
-from fhir_gateway.pipeline.intake import BRIEF
+from fhir_gateway.pipeline.intake import is_brief
 from fhir_gateway.pipeline.linking import linked, ours
 from fhir_gateway.pipeline.preconditions import Expected
 from fhir_gateway.pipeline.results import Written
@@ -174,7 +174,7 @@ class RestfulInteractions:
 
     def _run(self, principal: Principal, work: Callable[[Transaction], Result], raw: bytes = b"") -> Result:
         with translated():
-            return self.store.run(principal, self.clock(), work, brief=len(raw) <= BRIEF)
+            return self.store.run(principal, self.clock(), work, brief=is_brief(raw))
 
     def _audit(self, principal: Principal, action: str, type: str, id: str = "", detail: str = "") -> None:
         """Note a read. It is committed with others within a moment, so that reading costs no fsync of its own."""

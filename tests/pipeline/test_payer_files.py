@@ -72,6 +72,14 @@ def insured(gateway: Gateway) -> None:
     gateway.fhir.create(STAFF, "Coverage", encode({"resourceType": "Coverage", **plan}), None)
 
 
+def served_once(url: str, folder: Path) -> None:
+    """With a file that means Harbor Health, and a member of it."""
+    means(folder, "harbor", "Harbor Health")
+    gateway = served(url, folder)
+    insured(gateway)
+    gateway.stop()
+
+
 def test_whoever_the_new_files_mean_is_shown_what_is_its_own_and_nobody_else(url: str, folder: Path) -> None:
     means(folder, "harbor", "Harbor Health")
     first = served(url, folder)
@@ -88,10 +96,7 @@ def test_whoever_the_new_files_mean_is_shown_what_is_its_own_and_nobody_else(url
 
 
 def test_files_that_mean_the_same_change_nothing(url: str, folder: Path) -> None:
-    means(folder, "harbor", "Harbor Health")
-    first = served(url, folder)
-    insured(first)
-    first.stop()
+    served_once(url, folder)
     means(folder, "harbor", "Harbor Health", disclaimer="Not a guarantee of payment.")
     second = served(url, folder)
     assert shown(second, "harbor") == 1
@@ -100,10 +105,7 @@ def test_files_that_mean_the_same_change_nothing(url: str, folder: Path) -> None
 
 
 def test_without_files_nobody_is_shown_anything_any_more(url: str, folder: Path) -> None:
-    means(folder, "harbor", "Harbor Health")
-    first = served(url, folder)
-    insured(first)
-    first.stop()
+    served_once(url, folder)
     second = served(url, None)
     assert shown(second, "harbor") == 0
     worked(second)
